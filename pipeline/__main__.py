@@ -1,0 +1,5 @@
+"""`python -m corpusmill` is the command line."""
+
+from corpusmill.cli import main
+
+main()

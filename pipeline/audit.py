@@ -1,0 +1,120 @@
+"""The audit: whether the output is what its manifest says, and every document is accounted for.
+
+Nothing is believed. Files are hashed and counted again, the sum is made from what lies in shards, rejects and quarantine,
+and it is held against what the readers counted when they read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from corpusmill.journal import file_hash
+from corpusmill.manifest import read_manifest
+from corpusmill.schemas.manifest import DocumentCounts, Manifest
+
+__all__ = ["AuditResult", "audit"]
+
+
+class AuditResult(msgspec.Struct):
+    """What was found: the counts as re-derived from the files, and every difference from the manifest."""
+
+    counted: DocumentCounts
+    files: int
+    problems: list[str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the output is what its manifest says."""
+        return not self.problems
+
+
+def audit(output: str | Path) -> AuditResult:
+    """Check the output directory against its manifest.
+
+    Raises:
+        OutputMismatchError: there is no manifest to check against.
+
+    """
+    root = Path(output)
+    manifest = read_manifest(root)
+    problems = [*_checksums(root, manifest), *_strangers(root, manifest)]
+    if not manifest.complete:
+        problems.append("the manifest is of a run that has not finished")
+    counted = DocumentCounts(documents_in=manifest.documents.documents_in)
+    if not problems:
+        reasons = _count(root, manifest, counted)
+        problems += _differences(manifest, counted, reasons)
+    return AuditResult(counted=counted, files=len(manifest.shards) + len(manifest.files), problems=problems)
+
+
+def _checksums(root: Path, manifest: Manifest) -> Iterator[str]:
+    for record in [*manifest.shards, *manifest.files]:
+        path = root / record.path
+        if not path.is_file():
+            yield f"{record.path} is missing"
+        elif file_hash(path) != record.sha256:
+            yield f"{record.path} was changed: its SHA-256 is not the one in the manifest"
+    if manifest.tokenizer is not None:
+        path = root / str(manifest.tokenizer["path"])
+        if not path.is_file() or file_hash(path) != manifest.tokenizer["sha256"]:
+            yield f"{path.name} is missing or was changed: the shards cannot be decoded with it"
+
+
+def _strangers(root: Path, manifest: Manifest) -> Iterator[str]:
+    """Yield a problem for every Parquet file that the manifest does not name: a loader would read it."""
+    named = {record.path for record in [*manifest.shards, *manifest.files]}
+    for folder in ("shards", "rejects", "signals", "quarantine"):
+        for path in sorted((root / folder).glob("*")):
+            name = path.relative_to(root).as_posix()
+            if name not in named:
+                yield f"{name} is not in the manifest"
+
+
+def _count(root: Path, manifest: Manifest, counted: DocumentCounts) -> Counter[tuple[str, str]]:
+    """Count documents in the files, into *counted*; return the rejects by (stage, reason)."""
+    reasons: Counter[tuple[str, str]] = Counter()
+    for shard in manifest.shards:
+        counted.kept += _documents(root / shard.path)
+    for file in manifest.files:
+        folder = file.path.partition("/")[0]
+        if folder == "rejects":
+            table = pq.read_table(root / file.path, columns=["stage", "reason"])
+            reasons.update(zip(table["stage"].to_pylist(), table["reason"].to_pylist(), strict=True))
+        elif folder == "quarantine":
+            counted.quarantined += pq.read_metadata(root / file.path).num_rows
+    counted.dropped = sum(reasons.values())
+    return reasons
+
+
+def _documents(path: Path) -> int:
+    """Return the number of documents in a shard: its rows, or in packed rows the pieces that begin a document."""
+    with pq.ParquetFile(path) as file:
+        if "document_offsets" not in file.schema_arrow.names:
+            return int(file.metadata.num_rows)
+        begins = 0
+        for batch in file.iter_batches(columns=["document_offsets"]):
+            begins += pc.sum(pc.equal(batch.column(0).flatten(), 0)).as_py() or 0
+        return begins
+
+
+def _differences(manifest: Manifest, counted: DocumentCounts, reasons: Counter[tuple[str, str]]) -> Iterator[str]:
+    said = manifest.documents
+    for name in ("kept", "dropped", "quarantined"):
+        if getattr(said, name) != getattr(counted, name):
+            yield f"{name}: the manifest says {getattr(said, name):,}, the files hold {getattr(counted, name):,}"
+    total = counted.kept + counted.dropped + counted.quarantined
+    if said.documents_in != total:
+        yield f"{said.documents_in:,} documents were read, {total:,} are accounted for"
+    written = Counter({(s.kind, reason): n for s in manifest.stages for reason, n in s.dropped.items()})
+    for key in sorted(set(written) | set(reasons)):
+        if written[key] != reasons[key]:
+            yield f"{key[0]}/{key[1]}: the manifest says {written[key]:,}, the rejects hold {reasons[key]:,}"
+    for stage in manifest.stages:
+        if stage.documents_in != stage.kept + sum(stage.dropped.values()) + stage.quarantined:
+            yield f"{stage.kind}: {stage.documents_in:,} in are not kept + dropped + quarantined"

@@ -1,0 +1,128 @@
+"""The stages of a recipe cut into segments that run anywhere, with an ordered step between them.
+
+A corpus stage must see documents in order, and so must the training of a tokenizer. Each of them ends a segment: before it,
+splits are independent; at it, one owner looks at them in split order; after it, they are independent again. A recipe without
+any is one segment.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from corpusmill.schemas import RecipeError
+from corpusmill.stages import CorpusStage, Pack, Stage, Tokenize
+
+__all__ = ["Chain", "NamedStage", "Segment", "cut", "name_stages"]
+
+
+class NamedStage(msgspec.Struct, frozen=True):
+    """A stage and its name in the reports: the kind, numbered from the second of its kind on."""
+
+    name: str
+    stage: Any
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """Stages that run without a stop on one split.
+
+    `opening` is the corpus stage whose verdicts are applied first, `closing` the one whose sketches are made at the end.
+    """
+
+    stages: tuple[NamedStage, ...]
+    opening: NamedStage | None = None
+    closing: NamedStage | None = None
+
+
+class Chain(msgspec.Struct, frozen=True, kw_only=True):
+    """The segments of a recipe; between segments i and i+1 stands `gates[i]`: a corpus stage, or a tokenizer to train."""
+
+    segments: tuple[Segment, ...]
+    gates: tuple[NamedStage, ...]
+    stages: tuple[NamedStage, ...]
+    tokenize: Tokenize | None
+    pack: Pack | None
+
+    def signal_fields(self) -> list[pa.Field]:
+        """Return the fields of all signals that the stages measure, in the order in which they are measured."""
+        fields: dict[str, pa.Field] = {}
+        for named in self.stages:
+            if isinstance(named.stage, Tokenize | Pack):
+                continue
+            for field in named.stage.added_columns():
+                if fields.setdefault(field.name, field).type != field.type:
+                    raise RecipeError(
+                        f"{named.name}: the column {field.name} is {field.type} here and another type in an earlier stage"
+                    )
+        return list(fields.values())
+
+    def with_tokenizer(self, path: str) -> Chain:
+        """Return the chain with the tokenizer at *path* in place of the one that the recipe names."""
+
+        def replaced(named: NamedStage) -> NamedStage:
+            if not isinstance(named.stage, Tokenize):
+                return named
+            return NamedStage(named.name, msgspec.structs.replace(named.stage, tokenizer=path))
+
+        segments = tuple(
+            msgspec.structs.replace(segment, stages=tuple(replaced(named) for named in segment.stages))
+            for segment in self.segments
+        )
+        return msgspec.structs.replace(self, segments=segments)
+
+
+def name_stages(stages: Sequence[Stage]) -> tuple[NamedStage, ...]:
+    """Return *stages* with the names under which they are reported: `filter_quality`, `filter_quality#2` and so on."""
+    seen: Counter[str] = Counter()
+    named = []
+    for stage in stages:
+        seen[stage.kind] += 1
+        count = seen[stage.kind]
+        named.append(NamedStage(stage.kind if count == 1 else f"{stage.kind}#{count}", stage))
+    return tuple(named)
+
+
+def cut(stages: Sequence[Stage]) -> Chain:
+    """Return the chain of *stages*.
+
+    Raises:
+        RecipeError: the order cannot work: two tokenizers, or packing that is not last or has nothing to pack.
+
+    """
+    named = name_stages(stages)
+    tokenizers = [n.stage for n in named if isinstance(n.stage, Tokenize)]
+    packs = [n for n in named if isinstance(n.stage, Pack)]
+    if len(tokenizers) > 1:
+        raise RecipeError("a recipe can have one tokenize stage, this one has several")
+    if packs and (packs[0] is not named[-1] or not tokenizers):
+        raise RecipeError("pack must be the last stage, after tokenize")
+
+    segments: list[Segment] = []
+    gates: list[NamedStage] = []
+    here: list[NamedStage] = []
+    opening: NamedStage | None = None
+    for item in named:
+        if isinstance(item.stage, Pack):
+            continue
+        if isinstance(item.stage, CorpusStage):
+            segments.append(Segment(stages=tuple(here), opening=opening, closing=item))
+            gates.append(item)
+            here, opening = [], item
+            continue
+        if isinstance(item.stage, Tokenize) and item.stage.tokenizer == "train":
+            segments.append(Segment(stages=tuple(here), opening=opening))
+            gates.append(item)
+            here, opening = [], None
+        here.append(item)
+    segments.append(Segment(stages=tuple(here), opening=opening))
+    return Chain(
+        segments=tuple(segments),
+        gates=tuple(gates),
+        stages=named,
+        tokenize=tokenizers[0] if tokenizers else None,
+        pack=packs[0].stage if packs else None,
+    )

@@ -1,0 +1,315 @@
+"""The command line. Heavy modules are imported by the command that needs them, so `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from corpusmill import __version__
+
+__all__ = ["cli", "main"]
+
+_INTERRUPTED = 130
+
+recipe_option = click.option(
+    "--recipe", "-r", default="web", show_default=True, metavar="NAME|FILE", help="A built-in recipe or a TOML file."
+)
+set_option = click.option(
+    "--set", "changes", multiple=True, metavar="STAGE.SETTING=VALUE", help="Change one setting; may be given again."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="corpusmill")
+def cli() -> None:
+    r"""Raw crawl in, deduplicated and tokenized Parquet shards out.
+
+    \b
+      corpusmill run crawl/ out/                 the default recipe over a directory
+      corpusmill check crawl/ --recipe fineweb   what would be read, and every setting
+      corpusmill audit out/                      is every document accounted for?
+    """
+
+
+@cli.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("output", type=click.Path(path_type=Path))
+@recipe_option
+@set_option
+@click.option("--tokenizer", metavar="FILE|bytes|train", help="Short for --set tokenize.tokenizer=…")
+@click.option(
+    "--workers",
+    "-w",
+    type=click.IntRange(1),
+    help="Processes; the output does not depend on it.  [default: one per processor]",
+)
+@click.option(
+    "--executor", metavar="NAME", help="inline or processes.  [default: processes if there are several workers]"
+)
+@click.option("--restart", is_flag=True, help="Remove what earlier runs left in OUTPUT and begin again.")
+@click.option("--dry-run", is_flag=True, help="Say what would be read and how every stage is set, and stop.")
+@click.option(
+    "--max-quarantined",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Exit with 1 if a larger share of documents is quarantined.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="No progress and no summary.")
+def run(
+    inputs: tuple[str, ...],
+    output: Path,
+    recipe: str,
+    changes: tuple[str, ...],
+    tokenizer: str | None,
+    workers: int | None,
+    executor: str | None,
+    restart: bool,
+    dry_run: bool,
+    max_quarantined: float,
+    quiet: bool,
+) -> None:
+    """Turn INPUT (directories, globs, files) into shards in OUTPUT.
+
+    The same command goes on where it stopped, and takes in what is new.
+    """
+    from corpusmill.progress import NoProgress, open_progress
+    from corpusmill.recipe import load_recipe
+    from corpusmill.report import summary
+    from corpusmill.run import run as run_recipe
+
+    changes += (f"tokenize.tokenizer={tokenizer}",) if tokenizer else ()
+    settings = load_recipe(recipe, changes)
+    if dry_run:
+        _check(inputs, recipe, changes, documents=0)
+        return
+    progress = NoProgress() if quiet else open_progress()
+    try:
+        manifest = run_recipe(
+            settings, inputs, output, workers=workers, executor=executor, restart=restart, progress=progress
+        )
+    finally:
+        progress.close()
+    if not quiet:
+        click.echo(summary(output, manifest))
+    documents = manifest.documents
+    if documents.quarantined > max_quarantined * documents.documents_in:
+        click.echo(
+            f"error: {documents.quarantined:,} of {documents.documents_in:,} documents were quarantined", err=True
+        )
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("inputs", nargs=-1, metavar="[INPUT...]")
+@recipe_option
+@set_option
+@click.option(
+    "--documents", "-n", type=click.IntRange(0), default=0, help="Also take this many documents through the stages."
+)
+def check(inputs: tuple[str, ...], recipe: str, changes: tuple[str, ...], documents: int) -> None:
+    """Check a recipe and inputs: what would be read, and what every stage is set to."""
+    _check(inputs, recipe, changes, documents)
+
+
+def _check(inputs: Sequence[str], recipe: str, changes: tuple[str, ...], documents: int) -> None:
+    from corpusmill.chain import cut
+    from corpusmill.discover import discover, plan_splits
+    from corpusmill.explain import explain_document, sample_documents
+    from corpusmill.recipe import describe, fingerprint, load_recipe
+    from corpusmill.schemas.sizes import parse_size
+
+    settings = load_recipe(recipe, changes)
+    cut(settings.stages).signal_fields()
+    click.echo(describe(settings))
+    click.echo(f"fingerprint {fingerprint(settings)}")
+    if not inputs:
+        return
+    found = discover(inputs, settings.input)
+    splits = plan_splits(found.files, parse_size(settings.input.split_size))
+    for message in found.messages:
+        click.echo(message)
+    size = sum(file.size for file in found.files)
+    click.echo(
+        f"\n{len(found.files):,} files, {size:,} bytes, {len(splits):,} splits; {len(found.skipped):,} files skipped"
+    )
+    for format_ in sorted({file.format for file in found.files}):
+        click.echo(f"  {format_:<10}{sum(file.format == format_ for file in found.files):>10,}")
+    for file in found.skipped:
+        click.echo(f"  skipped {file.name}: {file.why}")
+    left = documents
+    for path in inputs:
+        for document in sample_documents(path, settings, limit=left) if left else ():
+            click.echo("")
+            for line in explain_document(document, settings):
+                click.echo(line)
+            left -= 1
+
+
+@cli.command()
+@click.argument("target", type=click.Path(exists=True, path_type=Path))
+@click.argument("document_id", required=False)
+@recipe_option
+@set_option
+def explain(target: Path, document_id: str | None, recipe: str, changes: tuple[str, ...]) -> None:
+    """Say why: TARGET is an input (its first document, or DOCUMENT_ID, goes through all stages) or the output of a run."""
+    from corpusmill.explain import explain_document, find_document, sample_documents
+    from corpusmill.recipe import load_recipe
+
+    if (target / "manifest.json").exists():
+        if document_id is None:
+            raise click.UsageError("TARGET is the output of a run: name the DOCUMENT_ID to look up")
+        lines = find_document(target, document_id)
+    else:
+        settings = load_recipe(recipe, changes)
+        (document,) = sample_documents(str(target), settings, document_id)
+        lines = explain_document(document, settings)
+    for line in lines:
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("output", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def report(output: Path) -> None:
+    """Print the summary of a run and write its report.html again."""
+    from corpusmill.manifest import read_manifest
+    from corpusmill.report import summary, write_report
+
+    manifest = read_manifest(output)
+    write_report(output, manifest)
+    click.echo(summary(output, manifest))
+
+
+@cli.command()
+@click.argument("output", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def audit(output: Path) -> None:
+    """Count the documents in the files again, verify checksums, and compare with the manifest."""
+    from corpusmill.audit import audit as audit_output
+
+    result = audit_output(output)
+    for problem in result.problems:
+        click.echo(problem)
+    if not result.ok:
+        click.echo(f"error: {output} is not what its manifest says", err=True)
+        sys.exit(4)
+    counted = result.counted
+    click.echo(
+        f"{result.files:,} files verified: {counted.documents_in:,} documents in = {counted.kept:,} kept "
+        f"+ {counted.dropped:,} dropped + {counted.quarantined:,} quarantined"
+    )
+
+
+@cli.command()
+@click.argument("kind", required=False)
+def stages(kind: str | None) -> None:
+    """List the stages, or the settings, reasons and signals of one KIND."""
+    from corpusmill.describe import describe_stage
+    from corpusmill.schemas import RecipeError, did_you_mean
+    from corpusmill.stages import known_stages
+
+    known = known_stages()
+    if kind is None:
+        for name, cls in known.items():
+            click.echo(f"{name:<24}{describe_stage(cls).doc.splitlines()[0]}")
+        return
+    if kind not in known:
+        raise RecipeError(f"there is no stage {kind!r}{did_you_mean(kind, known)}")
+    stage = describe_stage(known[kind])
+    click.echo(f"{stage.kind}: {stage.doc}\n\nsettings")
+    for setting in stage.settings:
+        click.echo(f"  {setting.name} = {setting.default}    {setting.type}")
+        click.echo(click.wrap_text(setting.doc, 100, "      ", "      ", preserve_paragraphs=True))
+    click.echo(f"\nreasons: {', '.join(stage.reasons) or 'none, it drops nothing'}")
+    click.echo(f"signals: {', '.join(f'{name} ({type_})' for name, type_ in stage.signals) or 'none'}")
+
+
+@cli.command()
+@click.argument("name", required=False)
+def recipes(name: str | None) -> None:
+    """List the built-in recipes, or print the TOML of one NAME to start your own from."""
+    from corpusmill.recipe import built_in_recipes, load_recipe
+    from corpusmill.schemas import RecipeError, did_you_mean
+
+    built_in = built_in_recipes()
+    if name is None:
+        for known in built_in:
+            click.echo(f"{known:<12}{load_recipe(known).description}")
+    elif name in built_in:
+        click.echo(built_in[name].rstrip())
+    else:
+        raise RecipeError(f"there is no recipe {name!r}{did_you_mean(name, built_in)}")
+
+
+@cli.group()
+def tokenizer() -> None:
+    """Work with tokenizers."""
+
+
+@tokenizer.command("train")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="Where to write the tokenizer.json.",
+)
+@click.option("--vocabulary-size", type=click.IntRange(257), default=32_768, show_default=True)
+@click.option("--sample-size", default="100MB", show_default=True, help="How much text to train on.")
+@click.option(
+    "--recipe",
+    "-r",
+    default="minimal",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="How text is cleaned before; its tokenize stage is left out.",
+)
+@set_option
+def tokenizer_train(
+    inputs: tuple[str, ...], output: Path, vocabulary_size: int, sample_size: str, recipe: str, changes: tuple[str, ...]
+) -> None:
+    """Train a byte-level BPE tokenizer on INPUT."""
+    from corpusmill.recipe import load_recipe
+    from corpusmill.train import train
+
+    tokenizer_ = train(load_recipe(recipe, changes), inputs, output, vocabulary_size, sample_size)
+    click.echo(f"{output}: {tokenizer_.get_vocab_size():,} tokens")
+
+
+@cli.command()
+@click.argument("shard", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--rows", "-n", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--tokenizer",
+    "tokenizer_path",
+    type=click.Path(exists=True, path_type=Path),
+    help="[default: tokenizer.json of the same output]",
+)
+def inspect(shard: Path, rows: int, tokenizer_path: Path | None) -> None:
+    """Show the first rows of a SHARD, decoded back to text."""
+    from corpusmill.inspect_shard import inspect_shard
+
+    for line in inspect_shard(shard, rows, tokenizer_path):
+        click.echo(line)
+
+
+def main() -> None:
+    """Run the command line; our own errors end with their message and exit code, not with a traceback."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted: the same command goes on from here", err=True)
+        sys.exit(_INTERRUPTED)
+    except Exception as error:
+        from corpusmill.schemas import CorpusmillError  # imports Arrow, which a plain --help must not
+
+        if not isinstance(error, CorpusmillError):
+            raise
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)

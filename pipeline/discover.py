@@ -1,0 +1,233 @@
+"""Which files there are to read, and how they form splits.
+
+The order is that of the names, code point by code point, never that in which a file system lists them. A file that is not
+read is listed with the reason; nothing is passed over in silence.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from corpusmill.formats import open_stream, recognise
+from corpusmill.schemas import RecipeError, did_you_mean
+from corpusmill.schemas.inputs import InputFile, InputSettings, Keys, Part, SkippedFile, Split
+
+__all__ = ["Discovery", "discover", "plan_splits"]
+
+_USUAL: dict[str, tuple[str, ...]] = {
+    "text": ("text", "content", "raw_content", "body", "document", "article", "passage", "plain_text", "main_text"),
+    "html": ("html", "raw_html", "page_html", "html_content", "page"),
+    "id": ("id", "doc_id", "document_id", "uuid", "_id", "warc_record_id", "docid"),
+    "url": ("url", "uri", "link", "source_url", "warc_target_uri", "WARC-Target-URI", "target_uri"),
+}
+_RECORDS = 20  # records of a JSON Lines file that are looked at for field names
+_DAMAGE = (OSError, EOFError, zlib.error, zstandard.ZstdError, pa.ArrowInvalid)
+
+
+class Discovery(msgspec.Struct, frozen=True):
+    """The files to read in order, those that are skipped, and what the user should be told."""
+
+    files: tuple[InputFile, ...]
+    skipped: tuple[SkippedFile, ...]
+    messages: tuple[str, ...]
+
+
+def discover(inputs: Sequence[str | os.PathLike[str]], settings: InputSettings) -> Discovery:
+    """Find and recognise the files of *inputs*: directories (recursive), globs and single files.
+
+    Raises:
+        RecipeError: a path does not exist, a glob matches nothing, or a field that was asked for is in no file.
+
+    """
+    paths = _named_paths([os.fspath(given) for given in inputs])
+    files: list[InputFile] = []
+    skipped: list[SkippedFile] = []
+    messages: dict[str, None] = {}  # in order, each once
+    for name in sorted(paths):
+        found = _file(name, paths[name], settings)
+        if isinstance(found, SkippedFile):
+            skipped.append(found)
+            continue
+        files.append(found)
+        if found.format in {"jsonl", "parquet"}:
+            messages.setdefault(_message(found, settings))
+    _check_asked(files, settings)
+    messages.pop("", None)
+    return Discovery(tuple(files), tuple(skipped), tuple(messages))
+
+
+def plan_splits(files: Iterable[InputFile], split_size: int, first_index: int = 0) -> tuple[Split, ...]:
+    """Group consecutive files into splits of up to *split_size* stored bytes; a larger file is a split of its own."""
+    groups: list[list[InputFile]] = []
+    size = 0
+    for file in files:
+        if not groups or size + file.size > split_size:
+            groups.append([])
+            size = 0
+        groups[-1].append(file)
+        size += file.size
+    return tuple(
+        Split(index=index, parts=tuple(Part(file=file) for file in group)) for index, group in enumerate(groups, first_index)
+    )
+
+
+def _named_paths(inputs: Sequence[str]) -> dict[str, Path]:
+    """Return every file of *inputs* under the name that identifies it.
+
+    With one input directory names are relative to it. With several, each is under the directory's own name, numbered from the
+    second of the same name on.
+    """
+    roots: list[tuple[str, dict[str, Path]]] = []
+    singles: list[Path] = []
+    for given in inputs:
+        path = Path(given)
+        if path.is_dir():
+            roots.append((path.resolve().name, {p.relative_to(path).as_posix(): p for p in _walk(path)}))
+        elif path.exists():
+            singles.append(path)
+        else:
+            found = sorted(Path(p) for p in glob.glob(given, recursive=True))  # noqa: PTH207  absolute patterns too
+            if not found:
+                raise RecipeError(f"there is no input {given!r}{_near(path)}")
+            singles += [p for p in found if p.is_file()]
+            singles += [p for directory in found if directory.is_dir() for p in _walk(directory)]
+    if singles:
+        base = Path(os.path.commonpath([p.absolute().parent for p in singles]))
+        roots.append(("", {p.absolute().relative_to(base).as_posix(): p for p in singles}))
+    if len(roots) == 1:
+        return roots[0][1]
+    named: dict[str, Path] = {}
+    seen: dict[str, int] = {}
+    for prefix, found_here in roots:
+        seen[prefix] = seen.get(prefix, 0) + 1
+        label = prefix if seen[prefix] == 1 else f"{prefix}#{seen[prefix]}"
+        for name, path in found_here.items():
+            named[f"{label}/{name}" if label else name] = path
+    return named
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Yield the files below *root*; hidden ones and the outputs of earlier runs are not crawl."""
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        status = os.stat(folder)  # noqa: PTH116  os.walk gives strings
+        if (status.st_dev, status.st_ino) in seen or Path(folder, "state", "journal.jsonl").exists():
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _near(path: Path) -> str:
+    parent = path.parent
+    names = [p.name for p in parent.iterdir()] if parent.is_dir() else []
+    return did_you_mean(path.name, names) if names and len(names) <= 50 else ""
+
+
+def _file(name: str, path: Path, settings: InputSettings) -> InputFile | SkippedFile:
+    try:
+        status = path.stat()
+        excluded = next((p for p in settings.exclude if fnmatch.fnmatchcase(name, p)), None)
+        if excluded is not None:
+            return SkippedFile(name=name, size=status.st_size, why=f"excluded by {excluded!r}")
+        if not path.is_file():
+            return SkippedFile(name=name, size=0, why="no regular file")
+        found = recognise(path)
+    except OSError as error:
+        return SkippedFile(name=name, size=0, why=f"cannot be opened: {error.strerror or error}")
+    if found.format is None:
+        return SkippedFile(name=name, size=status.st_size, why=found.why)
+    keys = Keys()
+    if found.format in {"jsonl", "parquet"}:
+        fields = _fields(path, found.format, found.compression)
+        if fields is not None:
+            keys = _keys(fields, settings)
+            if keys.text is None and keys.html is None and fields and not (settings.text_key or settings.html_key):
+                known = ", ".join(sorted(fields)[:12])
+                why = f"no field of text or html among {known}; say which with --set input.text_key=NAME"
+                return SkippedFile(name=name, size=status.st_size, why=why)
+    return InputFile(
+        path=str(path.absolute()),
+        name=name,
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        format=found.format,
+        compression=found.compression,
+        keys=keys,
+    )
+
+
+def _fields(path: Path, format_: str, compression: str) -> dict[str, bool] | None:
+    """Return the fields of a file's first records and whether each holds text; None if it cannot be read that far."""
+    try:
+        if format_ == "parquet":
+            return {f.name: _is_text(f.type) for f in pq.read_schema(path)}
+        fields: dict[str, bool] = {}
+        with open_stream(str(path), compression) as stream:
+            for _ in range(_RECORDS):
+                line = stream.readline()
+                if not line:
+                    break
+                try:
+                    record = msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf"))
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    continue
+                if isinstance(record, dict):
+                    for key, value in record.items():
+                        fields[key] = fields.get(key, False) or isinstance(value, str)
+        return fields or None
+    except _DAMAGE:
+        return None
+
+
+def _is_text(type_: Any) -> bool:
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(check(type_) for check in kinds)
+
+
+def _keys(fields: dict[str, bool], settings: InputSettings) -> Keys:
+    """Return the fields to read: those that were asked for, else the first usual name that is there."""
+    lower = {name.lower(): name for name in sorted(fields, reverse=True)}
+
+    def choose(kind: str, asked: str | None) -> str | None:
+        if asked is not None:
+            return asked if asked in fields else None
+        texts = {"text", "html"}
+        usual = (name if name in fields else lower.get(name.lower()) for name in _USUAL[kind])
+        return next((name for name in usual if name is not None and (fields[name] or kind not in texts)), None)
+
+    return Keys(
+        text=choose("text", settings.text_key),
+        html=choose("html", settings.html_key),
+        id=choose("id", settings.id_key),
+        url=choose("url", settings.url_key),
+    )
+
+
+def _message(file: InputFile, settings: InputSettings) -> str:
+    """Return what was guessed, or nothing where nothing was."""
+    taken = {"text": file.keys.text, "html": file.keys.html, "id": file.keys.id, "url": file.keys.url}
+    guessed = [f"{kind} from {name!r}" for kind, name in taken.items() if name and getattr(settings, f"{kind}_key") is None]
+    return f"{file.format}: {', '.join(guessed)} (set input.text_key, html_key, id_key, url_key to change)" if guessed else ""
+
+
+def _check_asked(files: Sequence[InputFile], settings: InputSettings) -> None:
+    """Refuse a field that was asked for and that no file of records has."""
+    records = [file for file in files if file.format in {"jsonl", "parquet"}]
+    for kind in _USUAL:
+        asked = getattr(settings, f"{kind}_key")
+        if asked is not None and records and not any(getattr(file.keys, kind) == asked for file in records):
+            fields = _fields(Path(records[0].path), records[0].format, records[0].compression) or {}
+            raise RecipeError(f"input.{kind}_key: no file has a field {asked!r}{did_you_mean(asked, fields)}")

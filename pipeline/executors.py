@@ -1,0 +1,54 @@
+"""Where segments run. The engine knows only `concurrent.futures.Executor`; nothing else in the code knows which one it is."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from typing import Any
+
+from corpusmill.schemas import RecipeError, did_you_mean
+
+__all__ = ["InlineExecutor", "default_workers", "open_executor"]
+
+
+class InlineExecutor(Executor):
+    """Runs each task at once in the calling process: for one worker, for debugging, and inside other frameworks."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run the task and return its finished future."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  the future carries it to whoever waits
+            future.set_exception(error)
+        return future
+
+
+def open_executor(name: str | None, workers: int) -> Executor:
+    """Return the executor called *name*; None takes processes for several workers and the calling process for one."""
+    if name is None:
+        name = "processes" if workers > 1 else "inline"
+    if name == "inline":
+        return InlineExecutor()
+    if name == "processes":
+        # spawn: forking a process that holds Arrow's thread pool or a tokenizer's can deadlock, and macOS spawns anyway.
+        return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+    raise RecipeError(f"unknown executor {name!r}{did_you_mean(name, ['inline', 'processes'])}")
+
+
+def default_workers() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _start_worker() -> None:
+    """Keep a worker to one processor, and leave Ctrl-C to the owner, which stops the run in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    import pyarrow as pa
+
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)

@@ -1,0 +1,109 @@
+"""Why: one document through the stages with what each changed, or where a document of a finished run went."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from corpusmill.chain import name_stages
+from corpusmill.discover import discover, plan_splits
+from corpusmill.manifest import read_manifest
+from corpusmill.readers import Quarantined, SkippedRecord, read
+from corpusmill.schemas import RecipeError
+from corpusmill.schemas.recipe import Recipe
+from corpusmill.schemas.sizes import parse_size
+from corpusmill.stages import CorpusStage, Pack, Tokenize
+
+__all__ = ["explain_document", "find_document", "sample_documents"]
+
+_CONTEXT = 1
+_LONGEST_DIFF = 60
+
+
+def sample_documents(path: str, recipe: Recipe, id_: str | None = None, limit: int = 1) -> list[pa.RecordBatch]:
+    """Return up to *limit* documents of an input, each as a batch of one row; with *id_*, that one.
+
+    Raises:
+        RecipeError: the input holds no document, or none with that id.
+
+    """
+    found: list[pa.RecordBatch] = []
+    for split in plan_splits(discover([path], recipe.input).files, parse_size(recipe.input.split_size)):
+        for item in read(split, recipe.input):
+            if isinstance(item, Quarantined | SkippedRecord):
+                continue
+            rows = item if id_ is None else item.filter(pc.equal(item.column("id"), id_))
+            found += [rows.slice(at, 1) for at in range(rows.num_rows)]
+            if len(found) >= limit:
+                return found[:limit]
+    if not found:
+        raise RecipeError(f"{path} holds no document{f' with the id {id_!r}' if id_ else ''}")
+    return found
+
+
+def explain_document(document: pa.RecordBatch, recipe: Recipe) -> Iterator[str]:
+    """Yield lines that say what each stage of *recipe* measured, changed and decided for a batch of one document."""
+    yield f"document {document.column('id')[0].as_py()}"
+    for named in name_stages(recipe.stages):
+        stage = named.stage
+        if isinstance(stage, CorpusStage | Pack) or (isinstance(stage, Tokenize) and stage.tokenizer == "train"):
+            yield f"\n[{named.name}] needs the whole corpus"
+            continue
+        before = document.column("text")[0].as_py() or ""
+        document, verdicts = stage.judge(document)
+        yield f"\n[{named.name}]"
+        for field in stage.added_columns():
+            if field.name != "input_ids":
+                yield f"  {field.name.removeprefix('signals.')} = {_value(document.column(field.name)[0].as_py())}"
+        yield from _difference(before, document.column("text")[0].as_py() or "")
+        verdict = verdicts[0].as_py()
+        if verdict is not None:
+            detail = ", ".join(f"{k} {_value(verdict[k])}" for k in ("value", "limit", "ref") if verdict[k] is not None)
+            yield f"  DROPPED: {verdict['reason']}{f' ({detail})' if detail else ''}"
+            return
+    yield "\nkept"
+
+
+def find_document(output: Path, id_: str) -> Iterator[str]:
+    """Yield lines that say where the document *id_* of a finished run went."""
+    manifest = read_manifest(output)
+    where = pc.field("id") == id_
+    found = False
+    for file in manifest.files:
+        folder = file.path.partition("/")[0]
+        for row in pq.read_table(output / file.path, filters=where).to_pylist():
+            found = found or folder != "signals"
+            yield f"{file.path}:"
+            yield from (f"  {name} = {_value(value)}" for name, value in row.items() if value is not None)
+    for shard in manifest.shards:
+        column = "id" if "id" in pq.read_schema(output / shard.path).names else "document_ids"
+        values = pq.read_table(output / shard.path, columns=[column])[column]
+        flat = pc.list_flatten(values) if column == "document_ids" else values
+        if pc.any(pc.equal(flat, id_)).as_py():
+            found = True
+            yield f"{shard.path}: kept"
+    if not found:
+        raise RecipeError(f"{output} knows no document with the id {id_!r}")
+
+
+def _difference(before: str, after: str) -> Iterator[str]:
+    """Yield the changed lines, at most a screenful."""
+    if before == after:
+        return
+    if not before:
+        yield f"  text: {len(after):,} characters, begins {after[:200]!r}"
+        return
+    lines = list(difflib.unified_diff(before.split("\n"), after.split("\n"), lineterm="", n=_CONTEXT))[2:]
+    yield from (f"  {line[:300]}" for line in lines[:_LONGEST_DIFF])
+    if len(lines) > _LONGEST_DIFF:
+        yield f"  … {len(lines) - _LONGEST_DIFF:,} more lines of changes"
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

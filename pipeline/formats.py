@@ -1,0 +1,201 @@
+"""What a file is: by its content first, and by its name where content cannot tell.
+
+Names lie: crawls are full of PDFs called .html and of gzip files without .gz. A few kilobytes, decompressed, settle it.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import re
+import zlib
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import msgspec
+import zstandard
+
+__all__ = ["Recognised", "open_stream", "recognise"]
+
+PEEK = 1 << 16
+"""Bytes of decompressed content that are looked at."""
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bz2"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+)
+_FOREIGN: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF", "a PDF file"),
+    (b"PK\x03\x04", "a ZIP archive or office document"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"RIFF", "an image, sound or video"),
+    (b"\x00\x00\x00\x18ftyp", "a video"),
+    (b"\x00\x00\x00\x20ftyp", "a video"),
+    (b"ID3", "a sound file"),
+    (b"OggS", "a sound or video file"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"ARROW1", "an Arrow file: convert it to Parquet"),
+    (b"\x7fELF", "a program"),
+    (b"{\\rtf", "an RTF document"),
+)
+_NAMES = {
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".txt": "text",
+    ".md": "text",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
+_COMPRESSED_NAMES = {".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".lz4"}
+_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+# A page begins with its document type or outermost element, after comments, processing instructions and white space.
+_HTML = re.compile(rb"(?:\s|<!--.{0,4096}?-->|<\?.{0,512}?\?>){0,64}<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+
+
+class Recognised(NamedTuple):
+    """A format and compression to read, or the reason not to."""
+
+    format: Any = None
+    compression: Any = "none"
+    why: str = ""
+
+
+def recognise(path: Path) -> Recognised:
+    """Return what the file at *path* is. Raises OSError if it cannot be opened."""
+    with path.open("rb") as file:
+        head = file.read(PEEK)
+    compression = next((name for magic, name in _MAGIC if head.startswith(magic)), "none")
+    named = _named(path)
+    if compression == "lz4":  # only WARC files come this way
+        return Recognised("warc", "lz4") if ".warc" in path.name.lower() or ".wet" in path.name.lower() else Recognised(why="an LZ4 file that is no WARC")
+    if compression != "none":
+        try:
+            head = _peek_compressed(path, compression)
+        except (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
+            if not head or named is None:
+                return Recognised(why=f"a damaged {compression} file: {error}")
+            return Recognised(named, compression)  # the reader says what is wrong and where
+    return _by_content(head, named, path)._replace(compression=compression)
+
+
+def open_stream(path: str, compression: str) -> IO[bytes]:
+    """Return the decompressed bytes of a file as a stream; multi-member archives are read to the end."""
+    match compression:
+        case "gzip":
+            return gzip.open(path, "rb")
+        case "bz2":
+            return bz2.open(path, "rb")
+        case "xz":
+            return lzma.open(path, "rb")
+        case "zstd":
+            return io.BufferedReader(_ZstdStream(path), PEEK)
+        case _:
+            return Path(path).open("rb")  # noqa: SIM115  the caller closes it
+
+
+class _ZstdStream(io.RawIOBase):
+    """A zstd file as a stream, frame after frame, that raises where it ends in the middle of one.
+
+    The library's own stream reader takes a truncated file for a short one, which would lose documents without a word.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._file = Path(path).open("rb")  # noqa: SIM115  closed with the stream
+        self._frame: Any = None
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            data = self._file.read(PEEK) if self._frame is None or not self._frame.eof else self._frame.unused_data
+            if self._frame is not None and self._frame.eof:
+                self._frame = None
+                data = data or self._file.read(PEEK)
+            if not data:
+                if self._frame is not None:
+                    raise EOFError("compressed file ended before the end of a zstd frame")
+                return 0
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._ready = self._frame.decompress(data)
+        count = min(len(buffer), len(self._ready))
+        buffer[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+
+def _named(path: Path) -> str | None:
+    """Return the format that the name promises, compression suffixes aside."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    while suffixes and suffixes[-1] in _COMPRESSED_NAMES:
+        suffixes.pop()
+    return _NAMES.get(suffixes[-1]) if suffixes else None
+
+
+def _peek_compressed(path: Path, compression: str) -> bytes:
+    with open_stream(str(path), compression) as stream:
+        return stream.read(PEEK)
+
+
+def _by_content(head: bytes, named: str | None, path: Path) -> Recognised:
+    for magic, what in _FOREIGN:
+        if head.startswith(magic):
+            return Recognised(why=f"{what}{', not what its name says' if named else ''}")
+    if head.startswith(b"WARC/"):
+        return Recognised("warc")
+    if head.startswith(b"PAR1"):
+        return Recognised("parquet")
+    text = _as_ascii(head)
+    if text is None:
+        return Recognised(why=f"binary data{', not what its name says' if named else ''}")
+    if _HTML.match(text):
+        return Recognised("html")
+    stripped = text.lstrip()
+    if stripped.startswith(b"[") and named == "jsonl" and path.suffix.lower() == ".json":
+        return Recognised(why="a JSON array; convert it to JSON Lines, one object a line")
+    if stripped.startswith(b"{") and _first_line_is_object(stripped):
+        return Recognised("jsonl")
+    if named == "jsonl" and path.suffix.lower() == ".json":
+        return Recognised(why="JSON that is not one object a line; convert it to JSON Lines")
+    if named is not None:
+        return Recognised(named)
+    return Recognised(why=f"no known format: {path.suffix or 'a name without suffix'}")
+
+
+def _as_ascii(head: bytes) -> bytes | None:
+    """Return the head with a byte-order mark and wide characters taken away, or None where it is not text."""
+    for mark, codec in _BOMS:
+        if head.startswith(mark):
+            return head[len(mark) :].decode(codec, "ignore").encode("utf-8", "ignore")
+    # Control characters other than white space, escape and form feed do not occur in text of any 8-bit encoding.
+    odd = sum(head.count(bytes([byte])) for byte in (*range(8), 14, 15, 16, 17, 18))
+    return None if odd > max(2, len(head) // 256) else head
+
+
+def _first_line_is_object(text: bytes) -> bool:
+    line, newline, _ = text.partition(b"\n")
+    if not newline and len(line) >= PEEK - 64:
+        return True  # a first record longer than the peek: only JSON Lines begins like this and goes on so
+    try:
+        return isinstance(msgspec.json.decode(line), dict)
+    except msgspec.DecodeError:
+        return False

@@ -1,0 +1,116 @@
+"""Crash-safe writing: files that appear whole or not at all, one line per product, and one run per output.
+
+Every product is written under a temporary name, synced and renamed; then a line in the journal names it. What the journal
+does not name does not exist, so a crash at any moment costs the work in flight and nothing else.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from corpusmill.schemas import LockedError, OutputMismatchError
+from corpusmill.schemas.manifest import RunFinished, RunStarted, SegmentRecord, ShardRecord
+
+__all__ = ["Event", "Journal", "OutputLock", "file_hash", "sync", "write_atomically"]
+
+Event = RunStarted | SegmentRecord | ShardRecord | RunFinished
+_TEMPORARY = ".part"
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside *path*; rename it to *path* if the block ends well, remove it if not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + _TEMPORARY)
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until the contents of *path* are on disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class Journal:
+    """The events of an output directory, in the order in which they became true."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.events: list[Event] = self._load()
+
+    def append(self, event: Event) -> None:
+        """Record *event* durably: it is on disk when this returns."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("ab") as file:
+            file.write(msgspec.json.encode(event) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.events.append(event)
+
+    def _load(self) -> list[Event]:
+        """Return the recorded events; a last line that a crash cut off is removed from the file."""
+        if not self._path.exists():
+            return []
+        data = self._path.read_bytes()
+        whole, _, torn = data.rpartition(b"\n")
+        if torn:
+            with self._path.open("r+b") as file:
+                file.truncate(len(data) - len(torn))
+        decoder = msgspec.json.Decoder(Event)
+        try:
+            return [decoder.decode(line) for line in whole.split(b"\n") if line]
+        except msgspec.DecodeError as error:
+            raise OutputMismatchError(
+                f"{self._path} cannot be read ({error}): it was changed, or written by another version; "
+                "use --restart to begin again, or another output directory"
+            ) from None
+
+
+class OutputLock:
+    """Held while a run writes to an output; the system frees it when the process ends, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = -1
+
+    def __enter__(self) -> OutputLock:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(self._file, 100).decode(errors="replace").strip() or "unknown"
+            os.close(self._file)
+            raise LockedError(
+                f"{self._path.parent.parent} is being written by another run ({holder}); wait for it, or choose another output"
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.write(self._file, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)

@@ -1,0 +1,146 @@
+"""The manifest: the journal of a run, added up.
+
+It is compiled, never edited: every figure in it is the sum of what workers recorded when their files were complete.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from corpusmill.journal import Event, write_atomically
+from corpusmill.schemas import OutputMismatchError
+from corpusmill.schemas.manifest import (
+    DocumentCounts,
+    Manifest,
+    RunFinished,
+    RunStarted,
+    SegmentRecord,
+    ShardRecord,
+    StageCounts,
+)
+from corpusmill.stages.tokenize import load_tokenizer, tokenizer_hash
+
+__all__ = ["compile_manifest", "read_manifest", "write_manifest"]
+
+
+def compile_manifest(root: Path, events: Sequence[Event]) -> Manifest:
+    """Return the manifest of the output at *root* from its journal's *events*."""
+    starts = [event for event in events if isinstance(event, RunStarted)]
+    ends = [event for event in events if isinstance(event, RunFinished)]
+    records = [event for event in events if isinstance(event, SegmentRecord)]
+    shards = sorted((event for event in events if isinstance(event, ShardRecord)), key=lambda shard: shard.path)
+    stages = _stages(starts, records)
+    dropped = sum(sum(stage.dropped.values()) for stage in stages)
+    quarantined = sum(r.unreadable for r in records) + sum(stage.quarantined for stage in stages)
+    return Manifest(
+        complete=len(ends) == len(starts),
+        documents=DocumentCounts(
+            documents_in=sum(r.read + r.unreadable for r in records),
+            kept=sum(shard.documents for shard in shards),
+            dropped=dropped,
+            quarantined=quarantined,
+        ),
+        tokens=sum(shard.tokens for shard in shards),
+        stages=stages,
+        shards=shards,
+        files=sorted((file for r in records for file in r.files), key=lambda file: file.path),
+        inputs=_inputs(starts, records),
+        languages=_added(r.languages for r in records),
+        recipe=starts[-1].recipe,
+        fingerprint=starts[-1].fingerprint,
+        versions=starts[-1].versions,
+        tokenizer=_tokenizer(root),
+        runs=[_run(start, ends[at] if at < len(ends) else None) for at, start in enumerate(starts)],
+    )
+
+
+def write_manifest(root: Path, manifest: Manifest) -> None:
+    """Write `manifest.json`, indented for people."""
+    with write_atomically(root / "manifest.json") as temporary:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+
+
+def read_manifest(root: Path) -> Manifest:
+    """Return the manifest of the output at *root*.
+
+    Raises:
+        OutputMismatchError: there is none, or it cannot be read.
+
+    """
+    path = root / "manifest.json"
+    if not path.exists():
+        started = (root / "state" / "journal.jsonl").exists()
+        hint = (
+            "the run there has not finished: run the same command again"
+            if started
+            else "give the output directory of a run"
+        )
+        raise OutputMismatchError(f"there is no {path}; {hint}")
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except msgspec.DecodeError as error:
+        raise OutputMismatchError(f"{path} cannot be read: {error}") from None
+
+
+def _stages(starts: Sequence[RunStarted], records: Sequence[SegmentRecord]) -> list[StageCounts]:
+    """Return the counts of every stage of the recipe, in its order."""
+    kinds: Counter[str] = Counter()
+    totals: dict[str, StageCounts] = {}
+    for table in starts[-1].recipe["stage"]:
+        kinds[table["kind"]] += 1
+        count = kinds[table["kind"]]
+        name = table["kind"] if count == 1 else f"{table['kind']}#{count}"
+        totals[name] = StageCounts(kind=name)
+    for record in records:
+        for counts in record.stages:
+            totals[counts.kind].add(counts)
+    for counts in totals.values():
+        counts.dropped = dict(sorted(counts.dropped.items()))
+        counts.seconds = round(counts.seconds, 3)
+    return [counts for counts in totals.values() if counts.kind != "pack"]
+
+
+def _inputs(starts: Sequence[RunStarted], records: Sequence[SegmentRecord]) -> dict[str, Any]:
+    files = [file for start in starts for file in start.files]
+    formats = Counter(file.format for file in files)
+    return {
+        "files": len(files),
+        "bytes": sum(file.size for file in files),
+        "formats": dict(sorted(formats.items())),
+        "skipped": [msgspec.to_builtins(file) for file in starts[-1].skipped],
+        "skipped_records": _added(r.skipped_records for r in records),
+    }
+
+
+def _added(tables: Any) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for table in tables:
+        total.update(table)
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _tokenizer(root: Path) -> dict[str, Any] | None:
+    path = root / "tokenizer.json"
+    if not path.exists():
+        return None
+    return {
+        "path": path.name,
+        "sha256": tokenizer_hash(path),
+        "vocabulary_size": load_tokenizer(str(path)).get_vocab_size(),
+    }
+
+
+def _run(start: RunStarted, end: RunFinished | None) -> dict[str, Any]:
+    return {
+        "started": start.started,
+        "finished": end.finished if end else None,
+        "seconds": end.seconds if end else None,
+        "workers": end.workers if end else None,
+        "splits": len(start.splits),
+        "files": len(start.files),
+    }

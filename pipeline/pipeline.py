@@ -1,0 +1,143 @@
+"""The library face: stages in a row, over a batch, over an iterable, or over directories."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusmill.chain import cut
+from corpusmill.recipe import load_recipe
+from corpusmill.schemas import DOCUMENTS, RecipeError
+from corpusmill.schemas.manifest import Manifest
+from corpusmill.schemas.recipe import Recipe
+from corpusmill.stages import CorpusStage, Function, Pack, Stage
+
+__all__ = ["Pipeline"]
+
+Batch = TypeVar("Batch", pa.RecordBatch, pa.Table)
+
+
+class Pipeline:
+    """Stages applied one after the other.
+
+    A plain function `(dict) -> dict | Drop` may stand among the stages. Three ways to run it: call it on a batch or table,
+    stream dicts through `documents`, or `run` it over files into an output directory.
+    """
+
+    def __init__(self, stages: Sequence[Stage | Callable[..., Any]], *, recipe: Recipe | None = None) -> None:
+        made = tuple(stage if isinstance(stage, Stage) else Function(function=stage) for stage in stages)
+        self._recipe = recipe or Recipe(stages=made)
+        self._stages = made
+        cut(made)  # an order that cannot work is said here
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Pipeline:
+        """Return the pipeline of a recipe file, or of a built-in recipe by name, with `stage.setting=value` changes."""
+        recipe = load_recipe(os.fspath(path), changes)
+        return cls(recipe.stages, recipe=recipe)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe in force."""
+        return self._recipe
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages in order."""
+        return self._stages
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Return what the stages leave of *batch*; corpus stages compare its documents with each other only."""
+        for stage in self._stages:
+            batch = stage(batch)
+        return batch
+
+    def documents(self, documents: Iterable[Mapping[str, Any]], *, batch_size: int = 64) -> Iterator[dict[str, Any]]:
+        """Stream dicts through the stages and yield those that are kept, lazily and in order.
+
+        A dict needs `text` or `html`; `id` is the position (`"0"`, `"1"`, …) where it is missing; other keys besides `url`,
+        `source` and `metadata` are ignored. What comes out has the columns that the stages leave. Duplicates are found over
+        the whole stream; results do not depend on *batch_size*, which only trades latency for speed.
+
+        Raises:
+            RecipeError: a stage needs files (a tokenizer to train, packing): use `run`.
+
+        """
+        if any(isinstance(stage, Pack) for stage in self._stages):
+            raise RecipeError(
+                "pack makes sequences, not documents: use Pipeline.run, or call Pack on a tokenized table"
+            )
+        steps = [_step(stage) for stage in self._stages]
+        source = iter(documents)
+        position = 0
+        while chunk := list(islice(source, batch_size)):
+            batch = _batch(chunk, position)
+            position += len(chunk)
+            for step in steps:
+                batch = step(batch)
+            yield from batch.to_pylist()
+
+    def run(
+        self,
+        inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        output: str | os.PathLike[str],
+        *,
+        workers: int = 1,
+        executor: str | None = None,
+        restart: bool = False,
+    ) -> Manifest:
+        """Run over files into the directory *output* and return its manifest (see `corpusmill.run.run`).
+
+        With more than one worker, call it under `if __name__ == "__main__":`, because workers import the main module.
+        """
+        from corpusmill.run import run
+
+        paths = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
+        return run(self._recipe, paths, output, workers=workers, executor=executor, restart=restart)
+
+
+def _step(stage: Stage) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """Return the function that applies *stage* and removes what it drops; a corpus stage remembers earlier batches."""
+    if not isinstance(stage, CorpusStage):
+        opened = stage.open()
+
+        def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
+            out, verdicts = opened(batch)
+            return out.filter(pc.is_null(verdicts))
+
+        return apply
+
+    sketch, index = stage.sketch(), stage.open_index()
+
+    def resolve(batch: pa.RecordBatch) -> pa.RecordBatch:
+        known = index.add(0, pa.Table.from_batches([sketch(batch)]))
+        if not known:
+            raise RecipeError(f"{stage.kind} must see the whole corpus first: use Pipeline.run")
+        return batch.filter(pc.is_null(known[0][1]))
+
+    return resolve
+
+
+def _batch(documents: Sequence[Mapping[str, Any]], position: int) -> pa.RecordBatch:
+    """Return dicts as a batch with the columns that readers emit."""
+    rows = []
+    for number, document in enumerate(documents, position):
+        html = document.get("html")
+        rows.append(
+            {
+                "id": str(document.get("id", number)),
+                "url": document.get("url"),
+                "source": document.get("source"),
+                # A decoded page is marked as UTF-8: the charset that it declares was true of bytes that are gone.
+                "html": codecs.BOM_UTF8 + html.encode("utf-8", "replace") if isinstance(html, str) else html,
+                "text": document.get("text"),
+                "metadata": document.get("metadata"),
+            }
+        )
+    return pa.RecordBatch.from_pylist(rows, DOCUMENTS)

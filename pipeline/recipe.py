@@ -1,0 +1,202 @@
+"""Recipes: read from TOML, changed by `--set`, checked before anything is read.
+
+Every error names the file, the stage and the setting, and suggests the nearest name: a recipe is wrong more often than the
+code is, and it is wrong before a long run, which is when it is cheap.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from corpusmill.chain import name_stages
+from corpusmill.schemas import RecipeError, did_you_mean
+from corpusmill.schemas.inputs import InputSettings
+from corpusmill.schemas.recipe import OutputSettings, Recipe
+from corpusmill.stages import Stage, stage_from
+from corpusmill.stages.registry import readable
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["built_in_recipes", "describe", "fingerprint", "load_recipe", "recipe_from", "recipe_table"]
+
+_KEYS = ("name", "description", "source", "seed", "input", "output", "stage")
+
+
+@lru_cache(maxsize=1)
+def built_in_recipes() -> dict[str, str]:
+    """Return the TOML text of every built-in recipe by name."""
+    folder = files("corpusmill") / "recipes"
+    found = {
+        item.name.removesuffix(".toml"): item.read_text("utf-8")
+        for item in folder.iterdir()
+        if item.name.endswith(".toml")
+    }
+    return dict(sorted(found.items()))
+
+
+def load_recipe(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
+    """Return the recipe with that name or in that file, with `stage.setting=value` *changes* applied.
+
+    Raises:
+        RecipeError: there is no such recipe, or something in it is wrong.
+
+    """
+    built_in = built_in_recipes()
+    if name_or_path in built_in:
+        where, text = f"recipe {name_or_path}", built_in[name_or_path]
+    else:
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise RecipeError(
+                f"there is no recipe {name_or_path!r}{did_you_mean(name_or_path, built_in)}; a file must end in .toml and exist"
+            )
+        try:
+            where, text = path.name, path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path} cannot be read as UTF-8 text: {error}") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{where}: not valid TOML: {error}") from None
+    table.setdefault("name", Path(name_or_path).stem)
+    for change in changes:
+        _apply(table, change)
+    return recipe_from(table, where)
+
+
+def recipe_from(table: Mapping[str, Any], where: str = "recipe") -> Recipe:
+    """Return the recipe that a table (as TOML gives it) describes."""
+    for key in table:
+        if key not in _KEYS:
+            raise RecipeError(f"{where}: unknown key {key!r}{did_you_mean(key, _KEYS)}")
+    stages = table.get("stage", [])
+    if not isinstance(stages, list) or not stages:
+        raise RecipeError(f"{where}: a recipe needs at least one [[stage]] table")
+    return Recipe(
+        name=_plain(table, "name", str, "custom", where),
+        description=_plain(table, "description", str, "", where),
+        source=_plain(table, "source", str, "", where),
+        seed=_plain(table, "seed", int, 0, where),
+        input=_settings(table.get("input", {}), InputSettings, f"{where}: [input]"),
+        output=_settings(table.get("output", {}), OutputSettings, f"{where}: [output]"),
+        stages=tuple(stage_from(stage, f"{where}: stage {number}") for number, stage in enumerate(stages, 1)),
+    )
+
+
+def recipe_table(recipe: Recipe) -> dict[str, Any]:
+    """Return *recipe*, with every setting spelled out, as plain data for the manifest."""
+    table: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(recipe, enc_hook=_function_name))
+    table["stage"] = table.pop("stages")
+    return table
+
+
+def fingerprint(recipe: Recipe) -> str:
+    """Return the hash of all that decides what a run writes, but for the inputs and the versions of libraries.
+
+    It covers every setting, the version of every stage, and the contents of the files that stages name.
+    """
+    table = recipe_table(recipe)
+    for text in ("name", "description", "source"):  # words about a recipe change nothing
+        del table[text]
+    parts: list[Any] = [table]
+    for stage in recipe.stages:
+        hashes = [hashlib.sha256(_resource(stage, path)).hexdigest() for path in stage.resources()]
+        parts.append([stage.kind, type(stage).version, hashes])
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
+
+def _resource(stage: Stage, path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise RecipeError(f"{stage.kind}: cannot read {path}: {error.strerror}") from None
+
+
+def _function_name(value: Any) -> str:
+    if callable(value):
+        return f"{value.__module__}:{value.__qualname__}"
+    raise NotImplementedError(f"no plain form for {type(value).__name__}")
+
+
+def _plain(table: Mapping[str, Any], key: str, type_: type, default: Any, where: str) -> Any:
+    value = table.get(key, default)
+    if not isinstance(value, type_) or isinstance(value, bool):
+        raise RecipeError(f"{where}: {key}: expected {type_.__name__}, got {type(value).__name__}")
+    return value
+
+
+def _settings(table: Any, type_: type[Any], where: str) -> Any:
+    if not isinstance(table, dict):
+        raise RecipeError(f"{where}: expected a table")
+    for key in table:
+        if key not in type_.__struct_fields__:
+            raise RecipeError(f"{where}: unknown setting {key!r}{did_you_mean(key, type_.__struct_fields__)}")
+    try:
+        return msgspec.convert(table, type_)
+    except msgspec.ValidationError as error:
+        raise RecipeError(f"{where}: {readable(error)}") from None
+
+
+def _apply(table: dict[str, Any], change: str) -> None:
+    """Apply one `place.setting=value` to a recipe table, in place."""
+    target, equals, raw = change.partition("=")
+    place, dot, setting = target.strip().rpartition(".")
+    where = f"--set {change}"
+    if not equals or not setting:
+        raise RecipeError(f"{where}: expected stage.setting=value, for example deduplicate.threshold=0.7")
+    value = _value(raw)
+    if not dot:
+        if setting != "seed":
+            raise RecipeError(f"{where}: expected stage.setting=value; only `seed` stands alone")
+        table["seed"] = value
+        return
+    if place in {"input", "output"}:
+        table.setdefault(place, {})[setting] = value
+        return
+    stages = [stage for stage in table.get("stage", []) if isinstance(stage, dict)]
+    kinds = [str(stage.get("kind")) for stage in stages]
+    numbered = [
+        kind if kinds[:at].count(kind) == 0 else f"{kind}#{kinds[:at].count(kind) + 1}" for at, kind in enumerate(kinds)
+    ]
+    if place not in numbered:
+        raise RecipeError(
+            f"{where}: the recipe has no stage {place!r}{did_you_mean(place, [*numbered, 'input', 'output'])}"
+        )
+    stages[numbered.index(place)][setting] = value
+
+
+def _value(raw: str) -> Any:
+    """Return a command-line value as TOML would read it; what is no TOML is a string, so quotes are optional.
+
+    >>> _value("0.7"), _value("[1, 2]"), _value("text"), _value("true")
+    (0.7, [1, 2], 'text', True)
+    """
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return raw.strip()
+
+
+def describe(recipe: Recipe) -> str:
+    """Return the recipe as lines to read: every stage with every setting."""
+    lines = [f"recipe {recipe.name}: {recipe.description}".rstrip(": "), f"seed = {recipe.seed}"]
+    for name, settings in (("input", recipe.input), ("output", recipe.output)):
+        lines += [f"[{name}]", *_setting_lines(settings)]
+    for named in name_stages(recipe.stages):
+        lines += [f"[{named.name}]", *_setting_lines(named.stage)]
+    return "\n".join(lines)
+
+
+def _setting_lines(settings: Any) -> list[str]:
+    return [f"  {name} = {getattr(settings, name)!r}" for name in settings.__struct_fields__]

@@ -1,0 +1,327 @@
+"""One split through one segment: what a worker process does.
+
+A worker knows nothing of other splits. It reads documents (from the inputs, or from what the segment before left), applies
+the stages, removes rows by their verdicts and accounts for every one of them, and leaves files that the owner then records.
+A stage that raises costs the documents it raised on: the batch is halved until they are alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from corpusmill.chain import NamedStage, Segment
+from corpusmill.journal import sync
+from corpusmill.parquet import TableFile
+from corpusmill.readers import Quarantined, SkippedRecord, read
+from corpusmill.schemas import QUARANTINE, REJECTS, StageError
+from corpusmill.schemas.inputs import InputSettings, Split
+from corpusmill.schemas.manifest import SegmentRecord, StageCounts
+from corpusmill.schemas.recipe import OutputSettings
+from corpusmill.stages import CorpusStage, Stage
+from corpusmill.stages.base import as_batch
+
+__all__ = ["SegmentJob", "isolate", "run_segment", "subset_of"]
+
+_EXCERPT = 500
+_HOPELESS = 16  # a stage that fails on this many documents of one batch, and on all of them, is broken, not unlucky
+
+
+@dataclass(frozen=True)
+class SegmentJob:
+    """All that a worker needs; it travels between processes."""
+
+    output: str
+    split: Split
+    number: int
+    last: bool
+    segment: Segment
+    signals: pa.Schema
+    spill: str | None
+    verdicts: pa.StructArray | None
+    input: InputSettings
+    settings: OutputSettings
+    seed: int
+
+
+def run_segment(job: SegmentJob) -> SegmentRecord:
+    """Run the segment and return its record; every file it names is complete and on disk."""
+    with ExitStack() as stack:
+        run = _SegmentRun(job, stack)
+        for batch in run.batches():
+            run.process(batch)
+    return run.record()
+
+
+def subset_of(id_: str, seed: int, validation_share: float) -> str:
+    """Return `train` or `validation`: a function of the id and the seed alone, so it never changes as a corpus grows.
+
+    >>> subset_of("a.html", 0, 0.0), subset_of("a.html", 0, 0.999999)
+    ('train', 'validation')
+    """
+    return "validation" if xxhash.xxh64_intdigest(id_.encode(), seed) / 2**64 < validation_share else "train"
+
+
+def isolate(
+    function: Callable[[pa.RecordBatch], Any], batch: pa.RecordBatch
+) -> tuple[list[tuple[pa.RecordBatch, Any]], list[tuple[pa.RecordBatch, Exception]]]:
+    """Apply *function*, halving the batch where it raises: return (rows, result) pairs and the single rows that failed."""
+    try:
+        return [(batch, function(batch))], []
+    except StageError:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever a stage raises costs its document, not the run
+        if batch.num_rows <= 1:
+            return [], [(batch, error)]
+    half = batch.num_rows // 2
+    done, failed = isolate(function, batch.slice(0, half))
+    more_done, more_failed = isolate(function, batch.slice(half))
+    return done + more_done, failed + more_failed
+
+
+@lru_cache(maxsize=64)
+def _opened(stage: Stage) -> Callable[[pa.RecordBatch], Any]:
+    """Return the opened stage; models are loaded once per process, not once per split."""
+    return stage.open()
+
+
+@lru_cache(maxsize=8)
+def _sketcher(stage: CorpusStage) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    return stage.sketch()
+
+
+class _SegmentRun:
+    """The files, counts and steps of one job."""
+
+    def __init__(self, job: SegmentJob, stack: ExitStack) -> None:
+        self._job = job
+        self._root = Path(job.output)
+        self._started = time.perf_counter()
+        self._record = SegmentRecord(split=job.split.index, segment=job.number)
+        name = f"split-{job.split.index:06d}-{job.number}"
+        table = lambda folder, schema: stack.enter_context(TableFile(self._root, f"{folder}/{name}.parquet", schema))  # noqa: E731
+        self._rejects = table("rejects", REJECTS)
+        self._quarantine = table("quarantine", QUARANTINE)
+        self._signals = table("signals", pa.schema([pa.field("id", pa.string()), *job.signals]))
+        self._spill = stack.enter_context(_IpcFile(self._root, f"state/spill/{name}.arrow", compression="lz4"))
+        self._sketches = stack.enter_context(_IpcFile(self._root, f"state/sketches/{name}.arrow"))
+        self._subsets = {
+            subset: stack.enter_context(_IpcFile(self._root, f"state/spill/{name}.{subset}.arrow", compression="lz4"))
+            for subset in ("train", "validation")
+        }
+        opening = job.segment.opening
+        self._counts = {n.name: StageCounts(kind=n.name) for n in ((opening,) if opening else ()) + job.segment.stages}
+
+    def record(self) -> SegmentRecord:
+        """Return what happened; call it after the files are closed."""
+        record = self._record
+        record.stages = list(self._counts.values())
+        record.files = [f.record for f in (self._rejects, self._quarantine, self._signals) if f.record is not None]
+        record.spill = self._spill.name
+        record.sketches = self._sketches.name
+        record.seconds = round(time.perf_counter() - self._started, 3)
+        for counts in record.stages:
+            counts.seconds = round(counts.seconds, 3)
+        return record
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the documents that enter the stages: read from the inputs, or left by the segment before."""
+        if self._job.number == 0:
+            yield from self._read()
+        elif self._job.spill is not None:
+            yield from self._resume()
+
+    def _read(self) -> Iterator[pa.RecordBatch]:
+        for item in read(self._job.split, self._job.input):
+            if isinstance(item, SkippedRecord):
+                skipped = self._record.skipped_records
+                skipped[item.kind] = skipped.get(item.kind, 0) + 1
+            elif isinstance(item, Quarantined):
+                self._record.unreadable += 1
+                self._put_away(item.id, item.source, item.offset, "read", item.error)
+            else:
+                self._record.read += item.num_rows
+                yield item
+
+    def _resume(self) -> Iterator[pa.RecordBatch]:
+        """Yield what the segment before left, without the rows that the ordered step dropped."""
+        assert self._job.spill is not None
+        at = 0
+        opening = self._job.segment.opening
+        with pa.OSFile(str(self._root / self._job.spill)) as file, pa.ipc.open_stream(file) as stream:
+            for batch in stream:
+                if opening is not None:
+                    assert self._job.verdicts is not None
+                    verdicts = self._job.verdicts.slice(at, batch.num_rows)
+                    at += batch.num_rows
+                    batch = self._drop(opening, batch, batch, verdicts)
+                yield batch
+
+    def process(self, batch: pa.RecordBatch) -> None:
+        """Take one batch through all stages of the segment and write what is left of it."""
+        for named in self._job.segment.stages:
+            if not batch.num_rows:
+                return
+            batch = self._step(named, batch)
+        if not batch.num_rows:
+            return
+        if self._job.segment.closing is not None:
+            batch = self._sketch(self._job.segment.closing, batch)
+        if self._job.last:
+            self._finish(batch)
+        else:
+            self._spill.write(batch)
+        self._record.kept += batch.num_rows
+
+    def _step(self, named: NamedStage, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Apply one stage and remove the rows it drops."""
+        started = time.process_time()
+        parts = self._isolated(named, _opened(named.stage), batch)
+        if not parts:
+            return batch.slice(0, 0)
+        out = as_batch(pa.Table.from_batches([result[0] for _, result in parts]))
+        seen = as_batch(pa.Table.from_batches([rows for rows, _ in parts]))
+        verdicts = pa.concat_arrays([result[1] for _, result in parts])
+        if not (out.num_rows == seen.num_rows == len(verdicts)) or not out.column("id").equals(seen.column("id")):
+            raise StageError(
+                f"{named.name} returned other rows than it was given", stage=named.name, split=self._record.split
+            )
+        kept = self._drop(named, seen, out, verdicts)
+        self._counts[named.name].seconds += time.process_time() - started
+        return kept
+
+    def _isolated(
+        self, named: NamedStage, function: Callable[[pa.RecordBatch], Any], batch: pa.RecordBatch
+    ) -> list[Any]:
+        """Apply *function*; documents on which it raises go to quarantine."""
+        parts, failed = isolate(function, batch)
+        if failed and not parts and len(failed) >= _HOPELESS:
+            error = failed[0][1]
+            raise StageError(
+                f"{named.name} failed on every one of {len(failed)} documents, "
+                f"the first time with {type(error).__name__}: {error}",
+                stage=named.name,
+                split=self._record.split,
+            ) from error
+        for row, error in failed:
+            source = row.column("source")[0].as_py() or ""
+            self._put_away(row.column("id")[0].as_py(), source, None, named.name, f"{type(error).__name__}: {error}")
+            counts = self._counts.setdefault(named.name, StageCounts(kind=named.name))
+            counts.documents_in += 1
+            counts.quarantined += 1
+        return parts
+
+    def _put_away(self, id_: str | None, source: str, offset: int | None, stage: str, error: str) -> None:
+        row = {"id": id_, "source": source, "offset": offset, "stage": stage, "error": error}
+        self._quarantine.write(pa.Table.from_pylist([row], QUARANTINE))
+
+    def _drop(
+        self, named: NamedStage, seen: pa.RecordBatch, out: pa.RecordBatch, verdicts: pa.StructArray
+    ) -> pa.RecordBatch:
+        """Write the dropped rows away, count them, and return the kept ones.
+
+        The excerpt of a reject shows the text as the stage saw it (*seen*), unless there was none yet.
+        """
+        counts = self._counts[named.name]
+        counts.documents_in += out.num_rows
+        keep = pc.is_null(verdicts)
+        kept = out.filter(keep)
+        counts.kept += kept.num_rows
+        if kept.num_rows == out.num_rows:
+            return kept
+        dropped, before, why = out.filter(pc.invert(keep)), seen.filter(pc.invert(keep)), verdicts.drop_null()
+        for reason, count in Counter(why.field("reason").to_pylist()).items():
+            counts.dropped[reason] = counts.dropped.get(reason, 0) + count
+        text = pc.coalesce(before.column("text"), dropped.column("text"))
+        if not self._job.settings.reject_text:
+            text = pc.utf8_slice_codeunits(text, 0, _EXCERPT)
+        columns = {name: dropped.column(name) for name in ("id", "url", "source")}
+        columns["stage"] = pa.array([named.name] * dropped.num_rows)
+        columns |= {name: why.field(name) for name in ("reason", "value", "limit", "ref")}
+        columns["excerpt"] = text
+        self._rejects.write(pa.table(columns))
+        self._write_signals(dropped)
+        return kept
+
+    def _write_signals(self, batch: pa.RecordBatch) -> None:
+        """Write what was measured so far; what a dropped document did not reach is null."""
+        present = set(batch.schema.names)
+        columns = {"id": batch.column("id")}
+        for field in self._job.signals:
+            columns[field.name] = (
+                batch.column(field.name) if field.name in present else pa.nulls(batch.num_rows, field.type)
+            )
+        self._signals.write(pa.table(columns))
+
+    def _sketch(self, named: NamedStage, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Write one sketch per row and return the rows that have one."""
+        parts = self._isolated(named, _sketcher(named.stage), batch)
+        for _, sketches in parts:
+            self._sketches.write(sketches)
+        return as_batch(pa.Table.from_batches([rows for rows, _ in parts], batch.schema))
+
+    def _finish(self, batch: pa.RecordBatch) -> None:
+        """Write the rows that go into shards, by subset, and the signals of kept documents."""
+        self._write_signals(batch)
+        share, seed = self._job.settings.validation_share, self._job.seed
+        subsets = pa.array([subset_of(id_, seed, share) for id_ in batch.column("id").to_pylist()])
+        tokenized = "input_ids" in batch.schema.names
+        names = ["id", "url", "source", "language", "n_tokens", "input_ids"]
+        if self._job.settings.text or not tokenized:
+            names.append("text")
+        rows = batch.select([name for name in names if name in batch.schema.names])
+        for subset, file in self._subsets.items():
+            part = rows.filter(pc.equal(subsets, subset))
+            if not part.num_rows:
+                continue
+            file.write(part)
+            size = pc.sum(part.column("n_tokens") if tokenized else pc.utf8_length(part.column("text"))).as_py() or 0
+            self._record.subsets[subset] = self._record.subsets.get(subset, 0) + size
+        if "language" in batch.schema.names:
+            for language, count in Counter(batch.column("language").to_pylist()).items():
+                self._record.languages[language or "unknown"] = (
+                    self._record.languages.get(language or "unknown", 0) + count
+                )
+
+
+class _IpcFile:
+    """An Arrow IPC stream that exists only if a batch was written, and only once it is whole."""
+
+    def __init__(self, root: Path, name: str, compression: str | None = None) -> None:
+        self._path = root / name
+        self._name = name
+        self._options = pa.ipc.IpcWriteOptions(compression=compression)
+        self._temporary = self._path.with_name(self._path.name + ".part")
+        self._writer: Any = None
+        self.name: str | None = None
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append a batch; the first one sets the schema."""
+        if self._writer is None:
+            self._temporary.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pa.ipc.new_stream(str(self._temporary), batch.schema, options=self._options)
+        self._writer.write_batch(batch)
+
+    def __enter__(self) -> _IpcFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        if error is None:
+            sync(self._temporary)
+            self._temporary.replace(self._path)
+            self.name = self._name
+        else:
+            self._temporary.unlink(missing_ok=True)

@@ -1,0 +1,33 @@
+"""Pure data: Arrow schemas, documents and verdicts, recipe settings, the manifest, and the errors."""
+
+from corpusmill.schemas.columns import DOCUMENTS, QUARANTINE, REJECTS, VERDICT, signal_column, verdict_array
+from corpusmill.schemas.document import Document, Drop
+from corpusmill.schemas.errors import (
+    CorpusmillError,
+    InputError,
+    LockedError,
+    OutputMismatchError,
+    RecipeError,
+    RetryableError,
+    StageError,
+    did_you_mean,
+)
+
+__all__ = [
+    "DOCUMENTS",
+    "QUARANTINE",
+    "REJECTS",
+    "VERDICT",
+    "CorpusmillError",
+    "Document",
+    "Drop",
+    "InputError",
+    "LockedError",
+    "OutputMismatchError",
+    "RecipeError",
+    "RetryableError",
+    "StageError",
+    "did_you_mean",
+    "signal_column",
+    "verdict_array",
+]

@@ -1,0 +1,83 @@
+"""What is read: the settings of readers, the files that were found, and the splits that they form."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from corpusmill.schemas.sizes import parse_size
+
+__all__ = ["COMPRESSIONS", "FORMATS", "InputFile", "InputSettings", "Keys", "Part", "SkippedFile", "Split"]
+
+FORMATS = ("html", "text", "jsonl", "parquet", "warc")
+COMPRESSIONS = ("none", "gzip", "zstd", "bz2", "xz", "lz4")
+
+
+class InputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[input]` table of a recipe."""
+
+    text_key: str | None = None
+    """Field of JSON Lines and Parquet records that holds text; None takes one of the usual names and says which."""
+    html_key: str | None = None
+    """Field that holds the HTML of a page; where a record has both, `strip_html` takes the HTML."""
+    id_key: str | None = None
+    """Field that holds the id; records without one are named after their file and place (`path#number`)."""
+    url_key: str | None = None
+    """Field that holds the URL."""
+    split_size: str = "64MB"
+    """Stored bytes in a split, the unit of work and resume. Part of the fingerprint: shards depend on it."""
+    maximum_record_bytes: str = "200MB"
+    """A single record or file larger than this is quarantined instead of read into memory."""
+    http_errors: bool = False
+    """Keep WARC responses whose HTTP status is not 2xx; they are mostly error pages."""
+    exclude: tuple[str, ...] = ()
+    """Glob patterns of file names (relative to the input) that are not read: `*.bak`, `drafts/*`."""
+
+    def __post_init__(self) -> None:
+        parse_size(self.split_size)
+        parse_size(self.maximum_record_bytes)
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of records that hold text, HTML, id and URL; None where a file has none."""
+
+    text: str | None = None
+    html: str | None = None
+    id: str | None = None
+    url: str | None = None
+
+
+class InputFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file to read. `name` identifies its documents: it is relative to the input and the same on every machine."""
+
+    path: str
+    name: str
+    size: int
+    mtime_ns: int
+    format: Literal["html", "text", "jsonl", "parquet", "warc"]
+    compression: Literal["none", "gzip", "zstd", "bz2", "xz", "lz4"] = "none"
+    keys: Keys = Keys()
+
+
+class SkippedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that is not read, and why."""
+
+    name: str
+    size: int
+    why: str
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A file, or the range of it between two places that its format understands (None: from the start, to the end)."""
+
+    file: InputFile
+    start: int | None = None
+    stop: int | None = None
+
+
+class Split(msgspec.Struct, frozen=True, kw_only=True):
+    """The unit of work, retry and resume: some consecutive files."""
+
+    index: int
+    parts: tuple[Part, ...]

@@ -1,0 +1,134 @@
+"""The records of a run: what the journal holds line by line, and the manifest that is compiled from it.
+
+The journal (`state/journal.jsonl`) is the truth while a run goes on: one line is appended and synced for each product, so
+recording the millionth split costs what the first one cost. `manifest.json` is what people and other programs read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from corpusmill.schemas.inputs import InputFile, SkippedFile, Split
+
+__all__ = [
+    "DocumentCounts",
+    "FileRecord",
+    "Manifest",
+    "RunFinished",
+    "RunStarted",
+    "SegmentRecord",
+    "ShardRecord",
+    "StageCounts",
+]
+
+
+class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the output: its path relative to the output directory, its rows and its SHA-256."""
+
+    path: str
+    rows: int
+    sha256: str
+
+
+class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, tag="shard", tag_field="event"):
+    """A shard: what it holds and from which splits it was made.
+
+    `documents` counts documents even where the rows are packed sequences; `padding` is tokens added to fill rows up.
+    """
+
+    path: str
+    documents: int
+    tokens: int
+    rows: int
+    padding: int
+    subset: str
+    splits: tuple[int, int]
+    sha256: str
+
+
+class StageCounts(msgspec.Struct, kw_only=True):
+    """What one stage did: documents in and kept, dropped by reason, crashed (and so quarantined), and CPU seconds."""
+
+    kind: str
+    documents_in: int = msgspec.field(default=0, name="in")
+    kept: int = 0
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)
+    quarantined: int = 0
+    seconds: float = 0.0
+
+    def add(self, other: StageCounts) -> None:
+        """Add the counts of *other*, in place."""
+        self.documents_in += other.documents_in
+        self.kept += other.kept
+        self.quarantined += other.quarantined
+        self.seconds += other.seconds
+        for reason, count in other.dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+
+class DocumentCounts(msgspec.Struct, kw_only=True):
+    """The account of a run: `in == kept + dropped + quarantined`."""
+
+    documents_in: int = msgspec.field(default=0, name="in")
+    kept: int = 0
+    dropped: int = 0
+    quarantined: int = 0
+
+
+class SegmentRecord(msgspec.Struct, kw_only=True, tag="segment", tag_field="event"):
+    """What a worker did with one split in one segment of the stages, and the files that it left."""
+
+    split: int
+    segment: int
+    read: int = 0
+    unreadable: int = 0
+    skipped_records: dict[str, int] = msgspec.field(default_factory=dict)
+    stages: list[StageCounts] = msgspec.field(default_factory=list)
+    files: list[FileRecord] = msgspec.field(default_factory=list)
+    kept: int = 0
+    spill: str | None = None
+    sketches: str | None = None
+    subsets: dict[str, int] = msgspec.field(default_factory=dict)
+    """Tokens (or characters) of each subset; only in the last segment."""
+    languages: dict[str, int] = msgspec.field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field="event"):
+    """The start of a batch of new files: their splits follow those of earlier batches."""
+
+    splits: tuple[Split, ...]
+    files: tuple[InputFile, ...]
+    skipped: tuple[SkippedFile, ...]
+    fingerprint: str
+    recipe: dict[str, Any]
+    versions: dict[str, str]
+    started: str
+
+
+class RunFinished(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_field="event"):
+    """The end of a batch: every split of it is in a shard, a reject, or quarantine."""
+
+    finished: str
+    seconds: float
+    workers: int
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """`manifest.json`. Clock times and durations live only here and in logs, never in a shard."""
+
+    complete: bool
+    documents: DocumentCounts
+    tokens: int
+    stages: list[StageCounts]
+    shards: list[ShardRecord]
+    files: list[FileRecord]
+    inputs: dict[str, Any]
+    languages: dict[str, int]
+    recipe: dict[str, Any]
+    fingerprint: str
+    versions: dict[str, str]
+    tokenizer: dict[str, Any] | None
+    runs: list[dict[str, Any]]

@@ -1,0 +1,203 @@
+"""What a stage is: the one contract that every step of the pipeline keeps.
+
+A stage *is* its settings: frozen, hashable, picklable, and cheap. Models, patterns and tables are built where they are used,
+by `open()`, so that only settings travel between processes and a recipe can be compared by value.
+
+A stage maps a batch to the same rows in the same order plus one verdict per row; it never removes rows itself, because only
+the runner can then prove that no document was lost. Calling a stage on a batch is the exception made for library users: it
+judges and drops in one go, which is what `map_batches` of Ray Data or `datasets.map` expect.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusmill.schemas import Document, Drop, RecipeError, StageError, signal_column, verdict_array
+
+__all__ = ["Apply", "BatchFunction", "CorpusStage", "DocumentStage", "Index", "Stage", "as_batch", "with_columns"]
+
+Batch = TypeVar("Batch", pa.RecordBatch, pa.Table)
+Apply = Callable[[Document], "Document | Drop"]
+BatchFunction = Callable[[pa.RecordBatch], tuple[pa.RecordBatch, pa.StructArray]]
+"""The opened stage: a batch in; the same rows and one verdict per row (null = keep) out."""
+
+
+def _kind(class_name: str) -> str:
+    """Return the snake_case name under which recipes and reports know a class."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", class_name).lower()
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag=_kind):
+    """The settings of one step. Subclasses declare their reasons, their signals and `open()`."""
+
+    reasons: ClassVar[frozenset[str]] = frozenset()
+    """Every reason for which this stage may drop a document; an undeclared one is a bug."""
+    signals: ClassVar[Mapping[str, pa.DataType]] = {}
+    """Name and type of every value that this stage measures; each becomes a column (see `signal_column`)."""
+    version: ClassVar[int] = 1
+    """Raised when the output of the stage changes for the same settings; part of a run's fingerprint."""
+
+    def __post_init__(self) -> None:
+        """Validate settings that were given in Python as strictly as those read from a recipe."""
+        hints = get_type_hints(type(self), include_extras=True)
+        for name in self.__struct_fields__:
+            try:
+                value = msgspec.convert(getattr(self, name), hints[name])
+            except msgspec.ValidationError as error:
+                raise RecipeError(f"{self.kind}.{name}: {error}") from None
+            msgspec.structs.force_setattr(self, name, value)
+
+    @property
+    def kind(self) -> str:
+        """The name of the stage in recipes, manifests and reports."""
+        return str(self.__struct_config__.tag)
+
+    def open(self) -> BatchFunction:
+        """Build the worker-side function. Everything expensive happens here, once per worker."""
+        raise NotImplementedError
+
+    def resources(self) -> tuple[str, ...]:
+        """Return the paths of files whose contents shape the output; their hashes join the run's fingerprint."""
+        return ()
+
+    def added_columns(self) -> pa.Schema:
+        """Return the columns that this stage adds to a batch."""
+        return pa.schema([pa.field(signal_column(name), type_) for name, type_ in self.signals.items()])
+
+    def judge(self, batch: Batch) -> tuple[Batch, pa.StructArray]:
+        """Return *batch* as this stage leaves it, with no row removed, and one verdict per row (null = keep)."""
+        run = self.open()
+        if isinstance(batch, pa.RecordBatch):
+            return run(batch)
+        # Documents that are compared with each other must lie in one batch; others need not be copied together.
+        parts = [] if isinstance(self, CorpusStage) else batch.to_batches()
+        done = [run(part) for part in parts or [as_batch(batch)]]
+        return pa.Table.from_batches([out for out, _ in done]), pa.concat_arrays([verdicts for _, verdicts in done])
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Return the rows of *batch* that this stage keeps, as it leaves them."""
+        out, verdicts = self.judge(batch)
+        return out.filter(pc.is_null(verdicts))
+
+
+def as_batch(table: pa.Table) -> pa.RecordBatch:
+    """Return *table* as one record batch, also where it is empty."""
+    batches = table.combine_chunks().to_batches()
+    if len(batches) > 1:
+        raise ValueError("the table holds more than one batch can (2 GiB of short strings): hand it over in parts")
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+
+class DocumentStage(Stage, frozen=True, kw_only=True):
+    """A stage written one document at a time: the default way.
+
+    Subclasses write `apply`, or `build` where something must be made once per worker. A batch needs only the columns
+    named in `reads` (plus `text`); a missing or null `text` is read as empty.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ()
+    """Columns besides `id` and `text` that `apply` looks at: any of url, source, html, metadata."""
+    rewrites: ClassVar[tuple[str, ...]] = ("text",)
+    """Fields that `apply` may change; a filter that only looks says `()` and costs no conversion back."""
+    any_reason: ClassVar[bool] = False
+    """Whether reasons need no declaration: only for stages whose code is the user's own."""
+
+    def apply(self, document: Document) -> Document | Drop:
+        """Return *document*, changed or not, or the `Drop` that removes it."""
+        raise NotImplementedError
+
+    def build(self) -> Apply:
+        """Return the function that is applied to each document; override it to build tables or models first."""
+        return self.apply
+
+    def open(self) -> BatchFunction:
+        """Build the batch function around `build()`."""
+        apply = self.build()
+        wanted = ("id", "text", *self.reads)
+
+        def run(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.StructArray]:
+            documents = _documents(batch, wanted)
+            drops: list[Drop | None] = []
+            for document in documents:
+                result = apply(document)
+                if isinstance(result, Drop) and not self.any_reason and result.reason not in self.reasons:
+                    raise StageError(f"{self.kind} gave the undeclared reason {result.reason!r}", stage=self.kind)
+                drops.append(result if isinstance(result, Drop) else None)
+            return self._write_back(batch, documents), verdict_array(drops)
+
+        return run
+
+    def _write_back(self, batch: pa.RecordBatch, documents: list[Document]) -> pa.RecordBatch:
+        """Return *batch* with the rewritten fields and the measured signals of *documents*."""
+        columns: dict[str, pa.Array] = {}
+        for name in self.rewrites:
+            old = batch.schema.field(name).type if name in batch.schema.names else pa.large_string()
+            columns[name] = pa.array([getattr(d, name) for d in documents], old)
+        for name, type_ in self.signals.items():
+            column = signal_column(name)
+            columns[column] = pa.array([d.signals.get(name) for d in documents], type_)
+            if column in batch.schema.names:  # measured by an earlier stage of this kind: what is new wins
+                columns[column] = pc.coalesce(columns[column], batch.column(column))
+        return with_columns(batch, columns)
+
+
+def with_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    """Return *batch* with *columns* set: replaced in place where the name exists, appended where it does not."""
+    for name, array in columns.items():
+        at = batch.schema.get_field_index(name)
+        batch = batch.append_column(name, array) if at < 0 else batch.set_column(at, name, array)
+    return batch
+
+
+def _documents(batch: pa.RecordBatch, wanted: tuple[str, ...]) -> list[Document]:
+    """Return the rows of *batch* as documents that hold the *wanted* columns."""
+    rows = batch.num_rows
+    columns: dict[str, list[Any]] = {
+        name: batch.column(name).to_pylist() for name in wanted if name in batch.schema.names
+    }
+    texts = [text or "" for text in columns.pop("text", [None] * rows)]
+    ids = [str(i) for i in columns.pop("id", range(rows))]
+    rest = list(columns.items())
+    return [
+        Document(id=ids[row], text=texts[row], **{name: values[row] for name, values in rest}) for row in range(rows)
+    ]
+
+
+class Index(Protocol):
+    """The ordered, single-owner half of a corpus stage: it sees the sketches of every split in split order."""
+
+    def add(self, split: int, sketches: pa.Table) -> list[tuple[int, pa.StructArray]]:
+        """Take the sketches of *split*; return the splits whose verdicts are now known, with one verdict per row."""
+
+    def finish(self) -> list[tuple[int, pa.StructArray]]:
+        """Return the verdicts of the splits still waiting: there are no more."""
+
+
+class CorpusStage(Stage, frozen=True, kw_only=True):
+    """A stage whose verdicts depend on other documents: sketched by any worker, resolved in order by one owner."""
+
+    def sketch(self) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+        """Build the function that any worker runs: a batch in, one sketch per row out."""
+        raise NotImplementedError
+
+    def open_index(self) -> Index:
+        """Return a new, empty index. Adding the same sketches in the same order always gives the same verdicts."""
+        raise NotImplementedError
+
+    def open(self) -> BatchFunction:
+        """Judge a batch against itself only: what calling the stage on one batch means."""
+        sketch = self.sketch()
+
+        def run(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.StructArray]:
+            index = self.open_index()
+            known = index.add(0, pa.Table.from_batches([sketch(batch)])) + index.finish()
+            (verdicts,) = [verdicts for _, verdicts in known]
+            return batch, verdicts
+
+        return run

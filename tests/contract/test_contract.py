@@ -1,0 +1,204 @@
+"""The contract that every stage keeps; a new stage gets these tests by being in the registry.
+
+Pack is not here: its rows out are not its rows in (see tests/stages/test_pack.py).
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from corpusmill.schemas import DOCUMENTS, VERDICT, RecipeError
+from corpusmill.stages import CorpusStage, Pack, Stage, known_stages, stage_from
+
+ARGUMENTS: dict[str, dict[str, Any]] = {"tokenize": {"tokenizer": "bytes"}}
+
+SENTENCES = [
+    "The mill by the river has ground flour for the village since the time of the old bridge, and it still does today.",
+    "Die Mühle am Fluss mahlt seit der Zeit der alten Brücke das Mehl für das Dorf, und sie tut es noch heute.",
+    "川のそばの水車小屋は、古い橋の時代から村のために粉をひいてきた。今日もそうである。",
+    "Write to mill@example.org or call +49 30 1234567 from 8.8.8.8 😀🇩🇪 — itâ€™s cafÃ© time!",
+]
+TEXTS = [
+    "\n".join(SENTENCES * 3),
+    SENTENCES[0] * 8,
+    SENTENCES[1] * 8,
+    SENTENCES[2] * 8,
+    SENTENCES[3],
+    "",
+    " \n\t ",
+    "0 1 2 3",
+    "a",
+    "\x00\ufeff\u200b\U0010ffff",
+    "word " * 400,
+    SENTENCES[0] * 8,
+]
+PAGE = "<html><body><nav><a href=/>home</a></nav><article><h1>Mill</h1><p>{}</p></article></body></html>"
+
+
+def make(kind: str) -> Stage:
+    return stage_from({"kind": kind, **ARGUMENTS.get(kind, {})}, "test")
+
+
+def shout(document: dict[str, Any]) -> dict[str, Any]:
+    return {**document, "text": document["text"].upper()}
+
+
+def batch_of(texts: list[str | None], html: bool = False) -> pa.RecordBatch:
+    rows = [
+        {
+            "id": f"document-{number}",
+            "url": f"https://example.org/{number}",
+            "source": "test.jsonl",
+            "html": PAGE.format(text).encode() if html and text is not None else None,
+            "text": None if html else text,
+            "metadata": "{}",
+        }
+        for number, text in enumerate(texts)
+    ]
+    return pa.RecordBatch.from_pylist(rows, DOCUMENTS)
+
+
+def judged(stage: Stage, batch: pa.RecordBatch) -> tuple[dict[str, Any], list[Any]]:
+    out, verdicts = stage.judge(batch)
+    return out.to_pydict(), verdicts.to_pylist()
+
+
+KINDS = [kind for kind, cls in known_stages().items() if not issubclass(cls, Pack)]
+per_stage = pytest.mark.parametrize("kind", [k for k in KINDS if k != "function"])
+per_independent_stage = pytest.mark.parametrize(
+    "kind", [k for k in KINDS if k != "function" and not issubclass(known_stages()[k], CorpusStage)]
+)
+
+
+@per_stage
+def test_settings_pickle_hash_and_survive_a_round_trip(kind: str) -> None:
+    stage = make(kind)
+    assert pickle.loads(pickle.dumps(stage)) == stage
+    assert hash(stage) == hash(make(kind))
+    assert stage.kind == kind
+    assert stage_from(msgspec.to_builtins(stage), "test") == stage
+    assert msgspec.json.schema(type(stage))["$defs"][type(stage).__name__]["type"] == "object"
+
+
+@per_stage
+def test_unknown_settings_are_refused_with_the_place(kind: str) -> None:
+    with pytest.raises(RecipeError, match=rf"my.toml: stage 3 \({kind}\): unknown setting 'nonsense'"):
+        stage_from({"kind": kind, "nonsense": 1}, "my.toml: stage 3")
+
+
+@per_stage
+@pytest.mark.parametrize("html", [False, True])
+def test_rows_are_conserved_and_reasons_are_declared(kind: str, html: bool) -> None:
+    stage = make(kind)
+    batch = batch_of([*TEXTS, None], html)
+    out, verdicts = stage.judge(batch)
+    assert out.num_rows == len(verdicts) == batch.num_rows
+    assert out.column("id").equals(batch.column("id"))
+    assert verdicts.type == VERDICT
+    assert {v["reason"] for v in verdicts.to_pylist() if v} <= stage.reasons
+    for field in stage.added_columns():
+        assert out.schema.field(field.name).type == field.type
+    assert set(out.schema.names) == {*batch.schema.names, *stage.added_columns().names}
+
+
+@per_stage
+def test_it_is_deterministic(kind: str) -> None:
+    batch = batch_of(TEXTS)
+    assert judged(make(kind), batch) == judged(make(kind), batch)
+
+
+@per_independent_stage
+@pytest.mark.parametrize("size", [1, 7])
+def test_results_do_not_depend_on_the_batch_size(kind: str, size: int) -> None:
+    stage, batch = make(kind), batch_of(TEXTS)
+    opened = stage.open()
+    parts = [opened(batch.slice(at, size)) for at in range(0, batch.num_rows, size)]
+    whole, verdicts = opened(batch)
+    assert pa.Table.from_batches([out for out, _ in parts]).to_pydict() == whole.to_pydict()
+    assert [v for _, some in parts for v in some.to_pylist()] == verdicts.to_pylist()
+
+
+@per_stage
+def test_calling_a_stage_drops_what_it_judged(kind: str) -> None:
+    stage, batch = make(kind), batch_of(TEXTS)
+    _, verdicts = stage.judge(batch)
+    kept = [
+        id_
+        for id_, verdict in zip(batch.column("id").to_pylist(), verdicts.to_pylist(), strict=True)
+        if verdict is None
+    ]
+    assert stage(batch).column("id").to_pylist() == kept
+    table = stage(pa.Table.from_batches([batch.slice(0, 5), batch.slice(5)]))
+    assert table.column("id").to_pylist() == kept
+
+
+@per_stage
+def test_slices_empty_batches_and_other_string_types_are_taken(kind: str) -> None:
+    stage, batch = make(kind), batch_of(TEXTS)
+    out, verdicts = stage.judge(batch.slice(0, 0))
+    assert out.num_rows == len(verdicts) == 0
+    assert set(stage.added_columns().names) <= set(out.schema.names)
+    padded = pa.Table.from_batches([batch_of(["before"]), batch]).combine_chunks().to_batches()[0].slice(1)
+    assert judged(stage, padded)[1] == judged(stage, batch)[1]
+    text = batch.schema.get_field_index("text")
+    narrow = batch.set_column(text, "text", batch.column("text").cast(pa.string()))
+    out, verdicts = stage.judge(narrow)
+    assert out.column("text").to_pylist() == judged(stage, batch)[0]["text"]
+
+
+@per_stage
+def test_text_alone_is_enough(kind: str) -> None:
+    stage = make(kind)
+    out, verdicts = stage.judge(pa.record_batch({"text": pa.array(TEXTS)}))
+    assert out.num_rows == len(verdicts) == len(TEXTS)
+
+
+@pytest.fixture(scope="module")
+def worker() -> Any:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        yield pool.submit
+
+
+@per_stage
+def test_a_spawned_worker_gives_the_same(kind: str, worker: Callable[..., Any]) -> None:
+    stage, batch = make(kind), batch_of(TEXTS)
+    out, verdicts = worker(type(stage).judge, stage, batch).result()
+    assert (out.to_pydict(), verdicts.to_pylist()) == judged(stage, batch)
+
+
+OPENED: dict[str, Any] = {}
+
+
+@per_stage
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=300), min_size=1, max_size=4),
+    html=st.booleans(),
+)
+def test_any_text_is_taken(kind: str, texts: list[str], html: bool) -> None:
+    if kind not in OPENED:
+        OPENED[kind] = make(kind).open()
+    out, verdicts = OPENED[kind](batch_of(list(texts), html))
+    assert out.num_rows == len(verdicts) == len(texts)
+
+
+def test_a_function_is_a_stage() -> None:
+    from corpusmill.schemas import Drop
+    from corpusmill.stages import Function
+
+    def rule(document: dict[str, Any]) -> dict[str, Any] | Drop:
+        return Drop("too_short", len(document["text"]), 5) if len(document["text"]) < 5 else shout(document)
+
+    out, verdicts = Function(function=rule).judge(batch_of(["abc", "abcdef"]))
+    assert out.column("text").to_pylist() == ["abc", "ABCDEF"]
+    assert verdicts.to_pylist() == [{"reason": "too_short", "value": 3.0, "limit": 5.0, "ref": None}, None]

@@ -1,0 +1,182 @@
+"""The command line: what each verb prints, and with which code it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from support import SMALL_STEPS, prose
+
+SETTINGS = [part for change in SMALL_STEPS for part in ("--set", change)]
+
+
+def corpusmill(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "corpusmill", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, and its input beside it."""
+    root = tmp_path_factory.mktemp("cli")
+    (root / "crawl").mkdir()
+    lines = [json.dumps({"id": f"r{n}", "url": f"https://example.org/{n}", "text": prose(n % 9)}) for n in range(12)]
+    (root / "crawl" / "part.jsonl").write_text("\n".join(lines) + "\n{broken\n")
+    (root / "crawl" / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    done = corpusmill("run", root / "crawl", root / "out", "--recipe", "minimal", "--workers", 1, *SETTINGS)
+    assert done.returncode == 0, done.stderr
+    (root / "printed.txt").write_text(done.stdout)
+    (root / "said.txt").write_text(done.stderr)
+    return root / "out"
+
+
+def test_run_prints_the_account_and_says_which_fields_it_took(output: Path) -> None:
+    printed = (output.parent / "printed.txt").read_text()
+    for line in (
+        "documents in",
+        "kept",
+        "deduplicate/exact_duplicate",
+        "quarantined",
+        "files skipped",
+        "tokens",
+        "20 tokens per parameter",
+    ):
+        assert line in printed
+    assert "text from 'text'" in (output.parent / "said.txt").read_text()
+
+
+def test_audit_report_and_inspect(output: Path) -> None:
+    assert corpusmill("audit", output).stdout.endswith("13 documents in = 9 kept + 3 dropped + 1 quarantined\n")
+    assert "documents in" in corpusmill("report", output).stdout
+    page = (output / "report.html").read_text("utf-8")
+    assert "<script" not in page
+    assert "exact_duplicate" in page
+    shown = corpusmill("inspect", output / "shards" / "train-00000.parquet", "-n", 1).stdout
+    assert "input_ids: list" in shown
+    assert prose(0)[:40] in shown or prose(1)[:40] in shown
+
+
+def test_explain_says_where_a_document_went(output: Path) -> None:
+    dropped = corpusmill("explain", output, "r9").stdout
+    assert "reason = exact_duplicate" in dropped
+    assert "ref = r0" in dropped
+    assert ": kept" in corpusmill("explain", output, "r1").stdout
+    assert corpusmill("explain", output, "nobody").returncode == 2
+
+
+def test_explain_takes_a_document_through_the_stages(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<article><p>The mill\u00a0 is cafÃ© and bread.</p></article>")
+    shown = corpusmill("explain", page, "--recipe", "minimal").stdout
+    assert "[strip_html]" in shown
+    assert "+The mill is café and bread." in shown
+    assert "[deduplicate] needs the whole corpus" in shown
+
+
+def test_check_says_what_would_be_read_and_how_stages_are_set(output: Path) -> None:
+    shown = corpusmill("check", output.parent / "crawl", "--recipe", "minimal", "-n", 1).stdout
+    assert "[deduplicate]\n  near = False" in shown
+    assert "1 files, " in shown
+    assert "skipped picture.png" in shown
+    assert "document r0" in shown
+    dry = corpusmill("run", output.parent / "crawl", output.parent / "never", "--dry-run")
+    assert dry.returncode == 0
+    assert not (output.parent / "never").exists()
+
+
+def test_stages_and_recipes_are_listed() -> None:
+    assert "deduplicate" in corpusmill("stages").stdout
+    one = corpusmill("stages", "deduplicate").stdout
+    assert "threshold = 0.8" in one
+    assert "near_duplicate" in one
+    assert "web" in corpusmill("recipes").stdout
+    assert 'kind = "strip_html"' in corpusmill("recipes", "minimal").stdout
+
+
+def test_a_tokenizer_is_trained_by_itself(output: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    done = corpusmill("tokenizer", "train", output.parent / "crawl", "-o", path, "--vocabulary-size", 300)
+    assert done.returncode == 0, done.stderr
+    assert "300 tokens" in done.stdout
+    used = corpusmill("run", output.parent / "crawl", tmp_path / "out", "-r", "minimal", "-w", 1, "--tokenizer", path)
+    assert used.returncode == 0, used.stderr
+    assert (tmp_path / "out" / "tokenizer.json").exists()
+
+
+def test_errors_are_one_message_and_a_code(output: Path, tmp_path: Path) -> None:
+    crawl = output.parent / "crawl"
+    for arguments, code, message in [
+        (("run", crawl, tmp_path / "a", "--recipe", "webb"), 2, "did you mean 'web'?"),
+        (("run", tmp_path / "nowhere", tmp_path / "a"), 2, "nowhere"),
+        (("run", crawl, tmp_path / "a", "--executor", "threads"), 2, "unknown executor 'threads'"),
+        (("run", crawl, output, "--recipe", "web"), 4, "--restart"),
+        (("audit", crawl), 4, "there is no"),
+        (("stages", "tokenise"), 2, "did you mean 'tokenize'?"),
+        (("run", crawl), 2, "Usage"),
+    ]:
+        done = corpusmill(*arguments)
+        assert (done.returncode, message in done.stderr) == (code, True), (arguments, done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+def test_too_much_quarantine_ends_with_one(output: Path, tmp_path: Path) -> None:
+    arguments = (
+        "run",
+        output.parent / "crawl",
+        tmp_path / "out",
+        "-r",
+        "minimal",
+        "-w",
+        1,
+        "--quiet",
+        "--max-quarantined",
+    )
+    assert corpusmill(*arguments, 0.5).returncode == 0
+    done = corpusmill(*arguments, 0.01)
+    assert done.returncode == 1
+    assert "1 of 13 documents were quarantined" in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_audit_of_a_changed_output_ends_with_four(output: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(output, copy)
+    next((copy / "rejects").glob("*")).unlink()
+    done = corpusmill("audit", copy)
+    assert done.returncode == 4
+    assert "is missing" in done.stdout
+
+
+def test_values_from_documents_are_escaped_in_the_report(tmp_path: Path) -> None:
+    text = "<script>alert(1)</script> & more words"
+    records = [json.dumps({"id": f'<img src="{n}">', "text": text}) for n in range(2)]
+    (tmp_path / "in.jsonl").write_text("\n".join(records))
+    done = corpusmill("run", tmp_path / "in.jsonl", tmp_path / "out", "-r", "minimal", "-w", 1, "--tokenizer", "bytes")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_shards_open_in_the_libraries_that_people_use(output: Path) -> None:
+    import duckdb
+    import polars as pl
+    from datasets import load_dataset
+
+    paths = sorted((output / "shards").glob("*.parquet"))
+    rows = sum(pq.read_metadata(path).num_rows for path in paths)
+    loaded = load_dataset("parquet", data_dir=str(output / "shards"), cache_dir=str(output.parent / "cache"))
+    assert sum(split.num_rows for split in loaded.values()) == rows == 9
+    assert duckdb.sql(
+        f"select count(*), sum(len(input_ids)) = sum(n_tokens) from '{output}/shards/*.parquet'"
+    ).fetchall() == [(9, True)]
+    frame = pl.read_parquet(f"{output}/shards/*.parquet")
+    assert frame["input_ids"].list.len().to_list() == frame["n_tokens"].to_list()

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import re
+from typing import get_args, get_type_hints
+
+import emoji
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpusmill.schemas import Document, RecipeError
+from corpusmill.stages.convert_emoji import ConvertEmoji
+
+QUALIFIED = [s for s, data in emoji.EMOJI_DATA.items() if data["status"] == emoji.STATUS["fully_qualified"]]
+STILL_TEXT = {"©\ufe0f", "®\ufe0f", "™\ufe0f"}
+BUILT = {mode: ConvertEmoji(mode=mode).build() for mode in ("name", "words", "remove", "keep")}
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            *"a:.( \n#1☺♂©⌚🏽😀👨👩🇩🇪🏴",
+            "\u200d",
+            "\ufe0f",
+            "\ufe0e",
+            "\u20e3",
+            "\U000e0067",
+            "\U000e007f",
+            "👨\u200d👩\u200d👧",
+            "❤\ufe0f",
+        ]
+    ),
+    max_size=25,
+).map("".join)
+
+
+def converted(text: str, mode: str = "name") -> tuple[str, int]:
+    document = Document(text=text)
+    BUILT[mode](document)
+    return document.text, document.signals["emoji"]
+
+
+def test_every_qualified_sequence_is_one_name_that_reads_back() -> None:
+    assert len(QUALIFIED) > 3500
+    for sequence in QUALIFIED:
+        name, count = converted(sequence)
+        if sequence in STILL_TEXT:
+            assert (name, count) == (sequence[0], 0)
+            continue
+        assert count == 1
+        assert re.fullmatch(r":[^:\s]+:", name), name
+        assert emoji.emojize(name) == sequence
+
+
+def test_every_known_sequence_of_two_or_more_characters_is_found() -> None:
+    # Guards the merged ranges of first characters against newer emoji.
+    for sequence in emoji.EMOJI_DATA:
+        if len(sequence) > 1 and sequence not in STILL_TEXT:
+            assert converted(f"a{sequence}b")[1] == 1, sequence.encode("unicode_escape")
+
+
+def test_text_characters_stay_text() -> None:
+    text_default = [
+        s for s, d in emoji.EMOJI_DATA.items() if len(s) == 1 and d["status"] == emoji.STATUS["unqualified"]
+    ]
+    text = " ".join(text_default)
+    assert len(text_default) > 200
+    assert converted(text) == (text, 0)
+
+
+@pytest.mark.parametrize("mode", ["name", "words", "remove", "keep"])
+@settings(max_examples=300, deadline=None)
+@given(text=st.one_of(st.text(), PIECES))
+def test_converting_twice_changes_nothing_more(mode: str, text: str) -> None:
+    once, _ = converted(text, mode)
+    assert converted(once, mode)[0] == once
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.one_of(st.text(), PIECES))
+def test_count_does_not_depend_on_the_mode(text: str) -> None:
+    assert len({converted(text, mode)[1] for mode in BUILT}) == 1
+    assert converted(text, "keep")[0] == text
+
+
+@settings(max_examples=300, deadline=None)
+@given(words=st.lists(st.sampled_from(["so", "日本", "3", "😀", "🇩🇪", "👍🏽"]), max_size=8), blanks=st.booleans())
+def test_one_blank_between_names_and_words(words: list[str], blanks: bool) -> None:
+    names = {"😀": ":grinning_face:", "🇩🇪": ":Germany:", "👍🏽": ":thumbs_up_medium_skin_tone:"}
+    if not blanks:  # words that touch each other would be one word: keep emoji between them
+        words = [piece for word in words for piece in ((word, "😀") if word not in names else (word,))]
+    given_text = (" " if blanks else "").join(words)
+    assert converted(given_text)[0] == " ".join(names.get(word, word) for word in words)
+
+
+def test_languages_are_those_of_the_package() -> None:
+    assert set(get_args(get_type_hints(ConvertEmoji)["language"])) == set(emoji.LANGUAGES)
+    document = Document(text="Hallo😀")
+    ConvertEmoji(language="de").build()(document)
+    assert document.text == "Hallo :grinsendes_gesicht:"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u200d" * 500_000,
+        "👨\u200d" * 100_000,
+        "🇩" * 300_000,
+        "☺" * 300_000,
+        "😀\ufe0f\u200d" * 100_000,
+        "1\u20e3" * 100_000,
+    ],
+)
+def test_hostile_text_is_linear(text: str) -> None:
+    # A quadratic step would take hours here: the test would not end, rather than fail.
+    assert not {"😀", "👨", "\u20e3"} & set(converted(text)[0])
+    assert len(converted(text, "remove")[0]) <= len(text)
+
+
+def test_settings_are_validated() -> None:
+    with pytest.raises(RecipeError, match="mode"):
+        ConvertEmoji(mode="delete")  # type: ignore[arg-type]

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpusmill.schemas import Document, RecipeError
+from corpusmill.stages.correct_spelling import CorrectSpelling, spelling_variants
+
+PROSE = (
+    "Although several neighbours complained about the noise, everyone watched the football match until midnight, while my"
+    " brother cooked dinner and nobody noticed that the kitchen window stayed open through the whole evening outside. "
+)
+
+
+@pytest.fixture(scope="module")
+def default() -> object:
+    return CorrectSpelling().build()
+
+
+def corrected(apply: object, text: str) -> tuple[str, int, float]:
+    document = Document(text=text)
+    assert apply(document) is document  # type: ignore[operator]
+    return document.text, document.signals["corrected"], document.signals["misspelling_rate"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("definately", "definitely"),
+        ("goverment", "government"),
+        ("becuase", "because"),
+        ("tomorow", "tomorrow"),
+        ("occured", "occurred"),
+        ("accomodation", "accommodation"),
+        ("begining", "beginning"),
+    ],
+)
+def test_certain_slips_are_corrected(default: object, wrong: str, right: str) -> None:
+    text, count, rate = corrected(default, f"{PROSE}Then {wrong} came.")
+    assert text == f"{PROSE}Then {right} came."
+    assert count == 1
+    assert 0 < rate < 0.06
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "Definately",  # a capital: may be a name
+        "teh",  # short
+        "definately's",
+        "definately-made",
+        "un/definately",
+        "definately2",
+        "definately()",
+        "definately.com",
+        "'definately'",
+        "_definately_",
+        "definately and definately",  # twice: a term
+        "definatelyé",
+        "neighborhood and colorful skeptics were traveling",
+        "microfiche rewatchable bloglike",  # derivations
+        "carmaker",  # compound
+        "wierd",  # weird or wired
+        "shoppin",  # dialect
+        "recieved",  # or relieved
+    ],
+)
+def test_others_are_left_alone(default: object, word: str) -> None:
+    text = f"{PROSE}Then {word} came."
+    assert corrected(default, text)[:2] == (text, 0)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "colour colours coloured honourable favourite neighbourhood labour armour",
+        "color colors colored honorable favorite neighborhood labor armor",
+        "organise organised organising organisation analyse analysed realise",
+        "organize organized organizing organization analyze analyzed realize",
+        "centre centres theatre metre fibre",
+        "center centers theater meter fiber",
+        "travelling travelled traveller cancelled modelling fulfilment enrolment skilful",
+        "traveling traveled traveler canceled modeling fulfillment enrollment skillful",
+        "catalogue dialogue catalog dialog programme program defence defense licence license",
+        "anaemia anemia foetus fetus judgement judgment likeable likable sulphur sulfur sceptic skeptic",
+    ],
+)
+def test_british_and_american_spelling_are_both_right(default: object, words: str) -> None:
+    text, count, rate = corrected(default, f"{PROSE}\n{words}")
+    assert (text, count, rate) == (f"{PROSE}\n{words}", 0, 0.0)
+
+
+def test_variants_go_both_ways() -> None:
+    assert "colour" in spelling_variants("color")
+    assert "color" in spelling_variants("colour")
+    assert "because" not in spelling_variants("becuase")
+
+
+def test_a_text_with_a_high_rate_or_few_words_is_measured_only(default: object) -> None:
+    assert corrected(default, "It was definately late.")[:2] == ("It was definately late.", 0)
+    strange = "Gestern wurden viele kleine Fenster geschlossen. " * 10 + "definately"
+    text, count, rate = corrected(default, strange)
+    assert (text, count) == (strange, 0)
+    assert rate > 0.5
+
+
+def test_measuring_gives_the_same_rate_and_leaves_the_text(default: object) -> None:
+    text = f"{PROSE}Then definately came."
+    measured = corrected(CorrectSpelling(mode="measure").build(), text)
+    assert measured[:2] == (text, 0)
+    assert measured[2] == corrected(default, text)[2] > 0
+
+
+def test_own_dictionary(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text(
+        "".join(f"{word} {count}\n" for word, count in [("windmill", 900), ("watermill", 800), ("miller", 500)])
+    )
+    stage = CorrectSpelling(dictionary=str(path), maximum_rate=1)
+    assert stage.resources() == (str(path),)
+    text = "windmill watermill miller " * 7 + "windmil"
+    assert corrected(stage.build(), text) == ("windmill watermill miller " * 7 + "windmill", 1, pytest.approx(1 / 22))
+    assert CorrectSpelling().resources() == ()
+
+
+def test_missing_dictionary_and_missing_extra_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RecipeError, match="there is no file"):
+        CorrectSpelling(dictionary=str(tmp_path / "none.txt")).build()
+    empty = tmp_path / "empty.txt"
+    empty.write_text("")
+    with pytest.raises(RecipeError, match="word count"):
+        CorrectSpelling(dictionary=str(empty)).build()
+    monkeypatch.setitem(sys.modules, "symspellpy", None)
+    with pytest.raises(RecipeError, match=r"pip install 'corpusmill\[spelling\]'"):
+        CorrectSpelling().build()
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text())
+def test_any_text_is_accepted(text: str) -> None:
+    document = Document(text=text)
+    _SHARED(document)
+    assert document.text == text or document.signals["corrected"] > 0
+    assert 0 <= document.signals["misspelling_rate"] <= 1
+
+
+_SHARED = CorrectSpelling().build()
+
+
+@pytest.mark.parametrize("piece", ["a", "qwxzv ", "definately ", "a'", "\n", "{"])
+def test_hostile_text_is_linear(default: object, piece: str) -> None:
+    # A quadratic step would take hours here: the test would not end, rather than fail.
+    text = piece * (200_000 // len(piece))
+    assert corrected(default, text)[0] == text

@@ -1,0 +1,202 @@
+"""Language identification: engines, groups, scores, settings, and hostile text. Golden cases are in tests/cases."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from corpusmill.schemas import Document, Drop, RecipeError
+from corpusmill.stages.filter_language import _LABELS, FilterLanguage, _prepared, sample
+
+ENGLISH = (
+    "The miller says that the flour is coarser than what people buy in town, but the bakers come back every week. "
+)
+GERMAN = "Der Müller sagt, sein Mehl sei gröber als das aus der Stadt, aber die Bäcker holen es jede Woche bei ihm ab. "
+FRENCH = "Le meunier dit que sa farine est plus grossière que celle de la ville, mais les boulangers y reviennent. "
+CROATIAN = (
+    "Mlinar kaže da je njegovo brašno grublje od onoga koje se kupuje u gradu, ali pekari se svakog tjedna vraćaju. "
+)
+INDONESIAN = (
+    "Penggiling itu berkata bahwa tepungnya lebih kasar daripada yang dijual di kota, tetapi tukang roti datang. "
+)
+
+Judge = Callable[[str], tuple[dict[str, Any], "Drop | None"]]
+
+
+def judge_with(**settings: Any) -> Judge:
+    apply = FilterLanguage(**settings).build()
+
+    def judge(text: str) -> tuple[dict[str, Any], Drop | None]:
+        document = Document(text=text)
+        result = apply(document)
+        assert document.text == text
+        return document.signals, result if isinstance(result, Drop) else None
+
+    return judge
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return judge_with()
+
+
+@pytest.fixture(scope="module")
+def detect() -> Judge:
+    return judge_with(engine="langdetect")
+
+
+def test_labels_are_those_of_the_engines() -> None:
+    from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    assert set(LanguageIdentifier.from_model_file(MODEL_FILE).labels) == set(_LABELS["py3langid"].split())
+    factory = DetectorFactory()
+    factory.load_profile(PROFILES_DIRECTORY)
+    assert {code.partition("-")[0] for code in factory.get_lang_list()} == set(_LABELS["langdetect"].split())
+
+
+@pytest.mark.parametrize(("text", "language"), [(ENGLISH, "en"), (GERMAN, "de"), (FRENCH, "fr")])
+def test_both_engines_are_sure_of_one_sentence(judge: Judge, detect: Judge, text: str, language: str) -> None:
+    for ask in (judge, detect):
+        signals, drop = ask(text)
+        assert (signals["language"], drop) == (language, None)
+        assert signals["language_score"] > 0.95
+
+
+def test_close_relatives_are_scored_together(judge: Judge) -> None:
+    signals, drop = judge(CROATIAN * 2)
+    assert signals["language"] in {"hr", "bs"}
+    assert signals["language_score"] > 0.9  # the larger half alone is about 0.6
+    assert signals["second_language"] not in {"hr", "bs", "sr"}
+    assert drop is None
+    signals, _ = judge(INDONESIAN)
+    assert signals["language"] in {"id", "ms"}
+    assert signals["language_score"] > 0.9
+
+
+def test_second_language_shows_a_mixed_page(judge: Judge) -> None:
+    signals, _ = judge(GERMAN * 3 + FRENCH * 3)
+    assert {signals["language"], signals["second_language"]} == {"de", "fr"}
+    assert signals["second_language_score"] > 0.0
+
+
+def test_limits_do_not_change_what_is_measured() -> None:
+    expected, _ = judge_with()(CROATIAN)
+    for settings in (
+        {"keep": ("en",)},
+        {"minimum_score": 1.0},
+        {"strict_groups": True, "keep": ("hr",)},
+        {"minimum_scores": ("hr=1",)},
+    ):
+        assert judge_with(**settings)(CROATIAN)[0] == expected
+
+
+def test_drops_say_what_was_found() -> None:
+    _, drop = judge_with(keep=("en",))(GERMAN)
+    assert drop is not None
+    assert (drop.reason, drop.limit, drop.ref) == ("language", None, "de")
+    signals, drop = judge_with(minimum_score=0.0, minimum_scores=("id=1.0",))(INDONESIAN[:40])
+    assert signals["language"] == "id"
+    assert signals["language_score"] < 1
+    assert drop == Drop("low_score", signals["language_score"], 1.0, "id")
+    _, drop = judge_with(minimum_score=0.0)("??? 123")
+    assert drop == Drop("not_text", 1.0, None, "zxx")
+
+
+def test_undetermined_text_is_uncertain_and_not_foreign() -> None:
+    assert judge_with(keep=("en",))("ok")[1] == Drop("low_score", 0.0, 0.5, "und")
+    assert judge_with(keep=("en",), minimum_score=0.0)("ok")[1] == Drop("low_score", 0.0, 0.0, "und")
+    assert judge_with(minimum_score=0.0)("ok")[1] is None
+
+
+def test_langdetect_depends_on_nothing_else(detect: Judge) -> None:
+    texts = [ENGLISH[:24], GERMAN[:20], FRENCH[:17], "tu me a", "na ja", CROATIAN[:12], ENGLISH[:8] + GERMAN[:8]]
+    alone = [judge_with(engine="langdetect")(text)[0] for text in texts[:2]]
+    once = [detect(text)[0] for text in texts]
+    random.seed(1)
+    again = [detect(text)[0] for text in reversed(texts)][::-1]
+    assert once == again
+    assert once[:2] == alone
+
+
+def test_langdetect_is_the_same_in_another_process(detect: Judge) -> None:
+    texts = [ENGLISH[:24], "tu me a", "na ja"]
+    script = (
+        "from corpusmill.schemas import Document\n"
+        "from corpusmill.stages.filter_language import FilterLanguage\n"
+        "apply = FilterLanguage(engine='langdetect').build()\n"
+        f"for text in {texts!r}:\n"
+        "    d = Document(text=text); apply(d); print(d.signals)\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}
+    )
+    assert out.stdout.splitlines() == [str(detect(text)[0]) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"keep": ("english",)}, "keep: py3langid does not know the language 'english'"),
+        ({"keep": ("ger",)}, "did you mean 'ge|did you mean"),
+        ({"keep": ("yo",), "engine": "langdetect"}, "langdetect does not know the language 'yo'"),
+        ({"keep": ("bs",), "engine": "langdetect", "strict_groups": True}, "does not know the language 'bs'"),
+        ({"minimum_scores": ("xx=0.5",)}, "minimum_scores: py3langid does not know"),
+        ({"minimum_scores": ("de",)}, "expected 'de=0.7'"),
+        ({"minimum_scores": ("de=1.5",)}, "expected 'de=0.7'"),
+        ({"minimum_scores": ("de=nan",)}, "expected 'de=0.7'"),
+        ({"minimum_score": 2.0}, "minimum_score"),
+        ({"engine": "fasttext"}, "engine"),
+    ],
+)
+def test_wrong_settings_are_refused_at_once(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        FilterLanguage(**settings)
+
+
+def test_settings_are_values() -> None:
+    left, right = (FilterLanguage(keep=("en", "nb"), minimum_scores=("de=0.7",)) for _ in range(2))
+    assert left == right
+    assert hash(left) == hash(right)
+    assert FilterLanguage(keep=("bs",), engine="langdetect").keep == ("bs",)  # by way of its relatives
+
+
+def test_sample_takes_beginning_middle_and_end() -> None:
+    text = "a" * 1000 + "b" * 1000 + "c" * 1000
+    assert sample(text, 30) == "a" * 10 + " " + "b" * 10 + " " + "c" * 10
+    assert sample(text, 3000) == text
+
+
+def test_sampling_looks_past_a_menu() -> None:
+    menu = "Home About us Contact Products Services Blog Careers Press Login Register Cart Search Help Sitemap " * 5
+    assert judge_with()(menu + GERMAN * 40)[0]["language"] == "de"
+
+
+def test_mostly_capitals_are_lowered() -> None:
+    assert _prepared("ACHTUNG, NEUE ÖFFNUNGSZEITEN ab Mai") == "achtung, neue öffnungszeiten ab mai"
+    assert _prepared("Neue Zeiten") == "Neue Zeiten"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\x00",
+        "\n" * 10_000,
+        "a" * 1_000_000,
+        "a." * 400_000 + "@",
+        "@" * 500_000,
+        "\u0378\U000e0fff" * 1000,
+        "\u0301" * 5000,
+    ],
+)
+def test_odd_text_is_judged_and_not_fatal(judge: Judge, detect: Judge, text: str) -> None:
+    for ask in (judge, detect):
+        signals, drop = ask(text)
+        assert set(signals) == set(FilterLanguage.signals)
+        assert drop is None or drop.reason in FilterLanguage.reasons

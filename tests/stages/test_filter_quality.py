@@ -1,0 +1,333 @@
+"""Quality rules: thresholds as published, measurements by hand and against a plain oracle, settings, hostile text."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpusmill.schemas import Document, Drop, RecipeError
+from corpusmill.stages.filter_quality import FilterQuality
+from corpusmill.stages.quality_rules import RULES, edit_lines, measure, repetition
+from corpusmill.stages.text_units import count_sentences, function_words_found, paragraphs_of, words_of
+
+ALL = frozenset({"words", "lines", "page", "repetition"})
+PROSE = (
+    "The water mill on the edge of the village was built in 1782 and has been in the hands of one family ever since. "
+    "In spring, when the stream is full, the wheel turns day and night. The miller says that his flour is coarser than "
+    "what people buy in town, but the bakers come back for it every week.\n"
+)
+PUBLISHED = {
+    # Rae et al. 2021, section A1.1
+    ("gopher_quality", "minimum_words"): 50,
+    ("gopher_quality", "maximum_words"): 100_000,
+    ("gopher_quality", "minimum_mean_word_length"): 3,
+    ("gopher_quality", "maximum_mean_word_length"): 10,
+    ("gopher_quality", "maximum_hash_ratio"): 0.1,
+    ("gopher_quality", "maximum_ellipsis_ratio"): 0.1,
+    ("gopher_quality", "maximum_bullet_lines"): 0.9,
+    ("gopher_quality", "maximum_ellipsis_lines"): 0.3,
+    ("gopher_quality", "minimum_alphabetic_words"): 0.8,
+    ("gopher_quality", "minimum_stop_words"): 2,
+    # Rae et al. 2021, table A1
+    ("gopher_repetition", "maximum_duplicate_lines"): 0.3,
+    ("gopher_repetition", "maximum_duplicate_paragraphs"): 0.3,
+    ("gopher_repetition", "maximum_duplicate_line_characters"): 0.2,
+    ("gopher_repetition", "maximum_duplicate_paragraph_characters"): 0.2,
+    ("gopher_repetition", "maximum_top_2_gram"): 0.20,
+    ("gopher_repetition", "maximum_top_3_gram"): 0.18,
+    ("gopher_repetition", "maximum_top_4_gram"): 0.16,
+    ("gopher_repetition", "maximum_duplicate_5_grams"): 0.15,
+    ("gopher_repetition", "maximum_duplicate_6_grams"): 0.14,
+    ("gopher_repetition", "maximum_duplicate_7_grams"): 0.13,
+    ("gopher_repetition", "maximum_duplicate_8_grams"): 0.12,
+    ("gopher_repetition", "maximum_duplicate_9_grams"): 0.11,
+    ("gopher_repetition", "maximum_duplicate_10_grams"): 0.10,
+    # Raffel et al. 2020, section 2.2
+    ("c4", "minimum_sentences"): 5,
+    ("c4", "maximum_curly_brackets"): 0,
+    ("c4", "maximum_lorem_ipsum"): 0,
+    # Penedo et al. 2024, section 3.6, and datatrove
+    ("fineweb", "minimum_lines_ending_with_punctuation"): 0.12,
+    ("fineweb", "maximum_short_lines"): 0.67,
+    ("fineweb", "maximum_duplicate_line_characters"): 0.1,
+    ("fineweb", "maximum_newlines_per_word"): 0.3,
+}
+
+
+def judge(text: str, **given_settings: Any) -> tuple[Document, Drop | None]:
+    document = Document(text=text)
+    result = FilterQuality(**given_settings).build()(document)
+    return document, result if isinstance(result, Drop) else None
+
+
+def test_thresholds_are_the_published_ones() -> None:
+    assert {(preset, rule.setting): limit for rule in RULES for preset, limit in rule.limits.items()} == PUBLISHED
+
+
+def test_every_rule_has_a_setting_and_every_setting_a_rule() -> None:
+    fields = set(FilterQuality.__struct_fields__) - {"presets", "remove_lines", "citations"}
+    assert fields == {rule.setting for rule in RULES}
+    assert {rule.reason for rule in RULES} == FilterQuality.reasons
+
+
+def test_the_documented_table_is_the_table_in_force() -> None:
+    page = Path(__file__).parents[2] / "docs" / "quality_rules.md"
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (below|above) \| ([^|]+) \|", page.read_text("utf-8"), re.MULTILINE)
+    told = [(reason, setting, side, limits.strip()) for reason, setting, side, limits in rows]
+    sides = {"minimum": "below", "maximum": "above"}
+    expected = [
+        (
+            rule.reason,
+            rule.setting,
+            sides[rule.side],
+            ", ".join(
+                f"{preset} {limit:,g}" if limit < 1000 else f"{preset} {limit:,.0f}"
+                for preset, limit in rule.limits.items()
+            ),
+        )
+        for rule in RULES
+    ]
+    assert told == expected
+
+
+def test_the_limit_itself_is_good() -> None:
+    for rule in RULES:
+        for limit in rule.limits.values():
+            assert not rule.broken_by(limit, limit)
+            beyond = limit - 0.01 if rule.side == "minimum" else limit + 0.01
+            assert rule.broken_by(beyond, limit)
+
+
+def test_the_first_broken_rule_in_declared_order_is_the_reason() -> None:
+    text = "# # # buy buy buy\n" * 3
+    document, drop = judge(text)
+    assert drop == Drop("too_few_words", 9.0, 50.0)
+    assert document.signals["hash_ratio"] == 0.5
+    assert judge(text, minimum_words="off")[1] == Drop("hash_ratio", 0.5, 0.1)
+    assert judge(text, minimum_words=None, maximum_hash_ratio=None)[1] == Drop("alphabetic", 0.5, 0.8)
+
+
+def test_signals_do_not_depend_on_limits() -> None:
+    expected = judge(PROSE)[0].signals
+    for changes in ({"minimum_words": 1}, {"maximum_top_2_gram": 0.0}, {"minimum_stop_words": "off"}):
+        assert judge(PROSE, **changes)[0].signals == expected
+    assert set(expected) | {"curly_brackets", "lorem_ipsum", "sentences", "removed_lines"} == set(FilterQuality.signals)
+
+
+def test_a_family_without_rules_is_not_measured() -> None:
+    assert set(judge(PROSE, presets=("c4",))[0].signals) == {
+        "removed_lines",
+        "curly_brackets",
+        "lorem_ipsum",
+        "sentences",
+    }
+    assert "top_2_gram" in judge(PROSE, presets=(), maximum_top_3_gram=0.5)[0].signals
+    assert judge("", presets=())[0].signals == {}
+
+
+def test_the_stricter_of_two_presets_holds() -> None:
+    limits = {rule.reason: limit for rule, limit in FilterQuality(presets=("gopher_repetition", "fineweb")).limits()}
+    assert limits["duplicate_line_characters"] == 0.1
+    assert len(FilterQuality(presets=()).limits()) == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"presets": ("gopher",)},
+        {"minimum_words": "none"},
+        {"minimum_words": -1},
+        {"remove_lines": ("short",)},
+        {"citations": "yes"},
+    ],
+)
+def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="filter_quality"):
+        FilterQuality(**wrong)
+
+
+def test_settings_are_values() -> None:
+    assert hash(FilterQuality(minimum_words=5)) == hash(FilterQuality(minimum_words=5.0))
+
+
+def test_word_values_by_hand() -> None:
+    measured = measure("The #1 mill ... stands – and the wheel…", frozenset({"words"}))
+    assert measured == {
+        "words": 7,  # the ellipsis and the dash alone are none
+        "mean_word_length": pytest.approx((3 + 1 + 4 + 6 + 3 + 3 + 5) / 7),
+        "hash_ratio": pytest.approx(1 / 9),
+        "ellipsis_ratio": pytest.approx(2 / 9),
+        "alphabetic_words": pytest.approx(6 / 9),
+        "stop_words": 2,
+    }
+
+
+def test_line_values_by_hand() -> None:
+    measured = measure(
+        "• one\n\n- two...\nthree is a line of more than thirty characters.\n\n• one\n", frozenset({"lines"})
+    )
+    assert measured == {
+        "bullet_lines": 0.75,
+        "ellipsis_lines": 0.25,
+        "lines_ending_with_punctuation": 0.5,
+        "short_lines": 0.75,
+        "newlines_per_word": pytest.approx(3 / 12),
+        "duplicate_lines": 0.25,
+        "duplicate_line_characters": pytest.approx(5 / (5 + 8 + 47 + 5)),
+        "duplicate_paragraphs": pytest.approx(1 / 3),
+        "duplicate_paragraph_characters": pytest.approx(5 / (5 + 8 + 1 + 47 + 5)),
+    }
+
+
+def test_nothing_to_measure_is_null_and_breaks_no_rule() -> None:
+    for text in ("", " \n\t\r\n", "\u200b", "..."):
+        measured = measure(text, ALL)
+        assert measured["words"] == 0
+        assert measured["mean_word_length"] is None
+        assert measured["top_2_gram"] is None
+    assert judge("", minimum_words=None)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "per_word"),
+    [
+        ("水车磨坊", 2.0, 2),
+        ("水車小屋をみる", 3.5, 2),
+        ("โรงสีน้ำเก่า", 2.4, 5),
+        ("Die Mühle", 2.0, 1),
+        ("물레방아 마을", 2.0, 1),
+        ("在2018年, the mill", 4.0, 1),
+        ("ཆུ་འཁོར", 1.2, 5),
+    ],
+)
+def test_words_in_scripts_with_and_without_spaces(text: str, count: float, per_word: int) -> None:
+    words = words_of(text)
+    assert words.count == pytest.approx(count)
+    assert words.per_word == per_word
+
+
+def test_word_length_is_not_measured_where_words_are_not_visible() -> None:
+    assert words_of("水车磨坊建于村边").mean_length is None
+    assert words_of("물레방아").mean_length == 8
+    assert words_of("पानी").mean_length == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("the mill of the village", 2),
+        ("THE mill THE", 1),
+        ("buy shoes online cheap", 0),
+        ("det er ikke møllen", 3),
+        ("một cối xay của làng và những người", 3),
+        ("nyumba ya zamani na kinu cha kijiji katika bonde", 3),
+    ],
+)
+def test_function_words_of_one_language_count(text: str, found: int) -> None:
+    assert function_words_found(words_of(text).vocabulary) == found
+
+
+def test_function_words_are_not_asked_of_other_scripts() -> None:
+    assert measure("Мельница стоит у реки, mill and the.", frozenset({"words"}))["stop_words"] is None
+
+
+def test_sentences() -> None:
+    assert count_sentences(["One. Two! Three?", '"Four." Five']) == 5
+    assert count_sentences(["一句。两句！三句"]) == 3
+    assert count_sentences(["......x", "3.14 is pi."]) == 2
+    assert paragraphs_of("a\r\n \r\nb\n\n\n") == ["a", "b"]
+
+
+def oracle(units: list[str], characters: int, per_word: int) -> dict[str, Any]:
+    """Measure repetition the plain way: every n-gram as a tuple, every covered place marked."""
+    names = {f"top_{n}_gram": n for n in (2, 3, 4)} | {f"duplicate_{n}_grams": n for n in range(5, 11)}
+    if not units:
+        return dict.fromkeys(names)
+    values: dict[str, Any] = {}
+    for name, n in names.items():
+        size = n * per_word
+        grams = [tuple(units[at : at + size]) for at in range(len(units) - size + 1)]
+        if n <= 4:
+            counts = Counter(grams)
+            most = max(counts.values(), default=0)
+            spaces = size - 1 if per_word == 1 else 0
+            longest = max((sum(map(len, gram)) for gram, count in counts.items() if count == most), default=0)
+            values[name] = min(1.0, most * (longest + spaces) / characters) if most > 1 else 0.0
+        else:
+            seen: set[tuple[str, ...]] = set()
+            covered: set[int] = set()
+            for at, gram in enumerate(grams):
+                if gram in seen:
+                    covered.update(range(at, at + size))
+                seen.add(gram)
+            values[name] = sum(len(units[at]) for at in covered) / characters
+    return values
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(["a", "bb", "ccc"]), max_size=70), st.sampled_from([1, 2, 5]))
+def test_repetition_agrees_with_the_plain_way(units: list[str], per_word: int) -> None:
+    characters = sum(map(len, units)) + len(units)
+    assert repetition(units, characters, per_word) == oracle(units, characters, per_word)
+
+
+def test_line_editing() -> None:
+    rules = ("no_terminal_punctuation", "few_words", "long_word", "javascript", "policy")
+    lines = {
+        "The mill stands still.": True,
+        'He said: "It turns again!"': True,
+        "磨坊建于村边，至今仍在。": True,
+        "The mill stands still": False,
+        "The mill stands ...": False,
+        "The mill stands…": False,
+        "Closed today.": False,
+        "Turn on JavaScript now.": False,
+        "Read our Privacy Policy here.": False,
+        f"The word {'x' * 1001} is long.": False,
+    }
+    text, removed = edit_lines("\n".join(lines), rules)
+    assert text.split("\n") == [line for line, kept in lines.items() if kept]
+    assert removed == 7
+    assert edit_lines("a\n\n\n\nb\n", ()) == ("a\n\nb", 0)
+
+
+def test_other_presets_leave_the_text_alone() -> None:
+    text = "Home \r\n\r\n\r\n" + PROSE + "See [1] and [edit]. \n"
+    assert judge(text, presets=("gopher_quality", "gopher_repetition", "fineweb"))[0].text == text
+    assert judge(text, presets=(), citations="remove")[0].text == text.replace("[1]", "").replace("[edit]", "")
+    assert judge(text, presets=("c4",), citations="keep", remove_lines=())[0].text == text
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.text(alphabet=st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("的กa.#…{[ \n")), max_size=200)
+)
+def test_any_text_is_measured(text: str) -> None:
+    document, drop = judge(text, presets=("gopher_quality", "gopher_repetition", "c4", "fineweb"), minimum_words=None)
+    assert drop is None or drop.reason in FilterQuality.reasons
+    shares = [
+        v for name, v in measure(document.text, ALL).items() if v is not None and ("duplicate" in name or "top" in name)
+    ]
+    assert all(0 <= share <= 1 for share in shares)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".'" * 250_000,
+        "a " * 500_000,
+        "的" * 500_000,
+        "[1" * 250_000,
+        "\n " * 250_000,
+        "x" * 1_000_000,
+        "\u093f" * 500_000,
+    ],
+)
+def test_a_megabyte_of_anything_is_measured(text: str) -> None:
+    assert set(measure(text, ALL)) == {rule.signal for rule in RULES}

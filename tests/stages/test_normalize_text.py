@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import unicodedata
+
+import ftfy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpusmill.schemas import Document, Drop, RecipeError
+from corpusmill.stages.normalize_text import NormalizeText, normalize_blanks, remove_invisible, unescape_entities
+
+DEFAULT = NormalizeText().build()
+# What the steps look for, glued together at random: far denser in traps than arbitrary text.
+TRAPS = st.lists(
+    st.sampled_from(
+        [
+            *"Ã³Ââ€™œÐŸï¿½\x80\x9d\x85\ufffd",
+            *"\xad\u200b\u200c\u200d\u2028\ufeff\u202e\xa0\u3000 \t\r\n\x0b\x1b",
+            *"eﬁ\u0301\u0344\ufe0fक़िا👨♂&;<!.=",
+            *("amp", "#38", "#x26", "lt", "&amp;", "nbsp", "[0m", "  "),
+        ]
+    ),
+    max_size=40,
+).map("".join)
+EVERYTHING = NormalizeText(unicode_form="NFKC", unescape_html="always", repeated_punctuation=2, blank_lines=0)
+
+
+def normalized(text: str, stage: NormalizeText | None = None) -> str:
+    document = Document(text=text)
+    (stage.build() if stage else DEFAULT)(document)
+    return document.text
+
+
+@pytest.mark.parametrize("stage", [NormalizeText(), EVERYTHING], ids=["default", "everything"])
+@settings(max_examples=80, deadline=None)
+@given(text=st.one_of(st.text(), TRAPS))
+def test_normalizing_twice_changes_nothing_more(stage: NormalizeText, text: str) -> None:
+    once = normalized(text, stage)
+    assert normalized(once, stage) == once
+
+
+@settings(max_examples=80, deadline=None)
+@given(text=st.one_of(st.text(), TRAPS))
+def test_output_holds_nothing_that_was_to_be_removed(text: str) -> None:
+    out = normalized(text)
+    assert not set(out) & {*map(chr, range(9)), *"\r\x0b\x0c\x1b\x7f\x85\xa0\xad\u200b\u2028\u2060\ufeff\u3000"}
+    assert unicodedata.is_normalized("NFC", out)
+    assert not any(line != line.rstrip() for line in out.split("\n"))
+    assert "\n\n\n" not in out
+
+
+@settings(max_examples=80, deadline=None)
+@given(text=st.one_of(st.text(st.characters(codec="utf-8")), TRAPS))
+def test_encoding_repair_is_that_of_ftfy(text: str) -> None:
+    only_repair = NormalizeText(
+        unescape_html="never",
+        unicode_form="none",
+        line_separators=False,
+        control_characters=False,
+        zero_width=False,
+        white_space=False,
+        blank_lines=None,
+    )
+    config = ftfy.TextFixerConfig(
+        unescape_html=False,
+        remove_terminal_escapes=False,
+        fix_latin_ligatures=False,
+        fix_character_width=False,
+        uncurl_quotes=False,
+        fix_line_breaks=False,
+        remove_control_chars=False,
+        normalization=None,
+    )
+    expected = ftfy.fix_text(text, config)
+    assert normalized(text, only_repair) == ftfy.fix_text(expected, config)
+
+
+def test_repair_listens_to_its_configuration_where_ftfy_without_explanation_does_not() -> None:
+    text = "voilÃ le travail"  # needs `restore_byte_a0`, a repair of bytes
+    assert normalized(text) == "voilà le travail"
+    assert normalized(text, NormalizeText(repair_encoding=False)) == text
+
+
+def test_signals_and_verdicts() -> None:
+    document = Document(text="schÃ¶n \ufffd\ufffd\ufffd")
+    assert DEFAULT(document) is document
+    assert document.signals == {"repaired": True, "replacement_share": 3 / 9}
+    empty = Document(text=" \u200b\n\ufeff")
+    assert DEFAULT(empty) == Drop("empty", 0.0)
+    assert empty.signals == {"repaired": False, "replacement_share": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("repair_encoding", "schÃ¶n"),
+        ("line_separators", "a\r\nb"),
+        ("control_characters", "a\x07b"),
+        ("zero_width", "a\u200bb"),
+        ("white_space", "a  b "),
+        ("keep_indentation", "  a"),
+        ("keep_tabs", "a\tb"),
+    ],
+)
+def test_each_switch_changes_its_own_text_only(setting: str, text: str) -> None:
+    assert normalized(text) != normalized(text, NormalizeText(**{setting: False}))
+
+
+@pytest.mark.parametrize("joined", ["می\u200cخواهم", "क्\u200dष", "ක්\u200dෂ", "👩\u200d⚕\ufe0f", "ه\u200d."])
+def test_joiners_stay_where_spelling_needs_them(joined: str) -> None:
+    assert remove_invisible(joined) == joined
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\u200db", "ab"),
+        ("می\u200c\u200c\u200cخواهم", "می\u200cخواهم"),
+        ("کتاب\u200c است", "کتاب است"),
+        ("\u200d😀", "😀"),
+        ("😀\u200d", "😀"),
+    ],
+)
+def test_other_joiners_go(text: str, expected: str) -> None:
+    assert remove_invisible(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("&#38;lt", "&lt"),
+        ("&#38;#38;copy;", "©"),
+        ("&am&#112;; x", "& x"),
+        ("&unknown; &#x; &;", "&unknown; &#x; &;"),
+        ("&copy", "&copy"),
+        ("&#38x;", "&#38x;"),
+        ("&nbsp;&CounterClockwiseContourIntegral;", "\xa0∳"),
+        ("&#128;", "€"),
+        ("a &amp;lt; b", "a &amp;lt; b"),
+    ],
+)
+def test_entities(text: str, expected: str) -> None:
+    assert unescape_entities(text) == expected
+
+
+def test_entities_far_apart_in_one_text() -> None:
+    assert unescape_entities("x; " * 5000 + "&eacute;") == "x; " * 5000 + "é"
+
+
+def test_blanks() -> None:
+    assert normalize_blanks("\n\ta \u2003b\t c\xa0\n\n", keep_tabs=False) == "\ta b c"
+    assert normalize_blanks("\u3000全角　字下げ") == "全角 字下げ"
+    assert normalize_blanks("\xa0 x") == "  x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "&" + "amp;" * 60_000,
+        "&a" * 60_000 + "mp;" * 60_000,
+        "a" + "\u0315\u0300" * 100_000,
+        " x" * 100_000,
+        "\u3000" * 200_000,
+        "\u200d" * 200_000,
+        "Ã\u200b³" * 100_000,
+        "\x1b[" * 100_000,
+        "\ufffd" * 100_000,
+    ],
+    ids=["amp", "nested", "marks", "blanks", "wide", "joiners", "split mojibake", "escapes", "replacements"],
+)
+def test_hostile_text_is_linear(text: str) -> None:
+    # A quadratic step would take hours here: the test would not end, rather than fail.
+    assert len(normalized(text)) <= len(text)
+
+
+def test_settings_are_validated() -> None:
+    with pytest.raises(RecipeError, match="unicode_form"):
+        NormalizeText(unicode_form="NFX")  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="blank_lines"):
+        NormalizeText(blank_lines=-1)
