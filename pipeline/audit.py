@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from corpusmill.journal import file_hash
 from corpusmill.manifest import read_manifest
-from corpusmill.schemas.manifest import DocumentCounts, Manifest
+from corpusmill.schemas.manifest import DocumentCounts, FileRecord, Manifest, ShardRecord
 
 __all__ = ["AuditResult", "audit"]
 
@@ -54,7 +54,8 @@ def audit(output: str | Path) -> AuditResult:
 
 
 def _checksums(root: Path, manifest: Manifest) -> Iterator[str]:
-    for record in [*manifest.shards, *manifest.files]:
+    files: list[ShardRecord | FileRecord] = [*manifest.shards, *manifest.files]
+    for record in files:
         path = root / record.path
         if not path.is_file():
             yield f"{record.path} is missing"
@@ -68,7 +69,7 @@ def _checksums(root: Path, manifest: Manifest) -> Iterator[str]:
 
 def _strangers(root: Path, manifest: Manifest) -> Iterator[str]:
     """Yield a problem for every Parquet file that the manifest does not name: a loader would read it."""
-    named = {record.path for record in [*manifest.shards, *manifest.files]}
+    named = {shard.path for shard in manifest.shards} | {file.path for file in manifest.files}
     for folder in ("shards", "rejects", "signals", "quarantine"):
         for path in sorted((root / folder).glob("*")):
             name = path.relative_to(root).as_posix()

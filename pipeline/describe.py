@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -65,7 +64,6 @@ def describe_settings(cls: type[Any]) -> tuple[Setting, ...]:
     return tuple(settings)
 
 
-@lru_cache(maxsize=64)
 def _annotations(cls: type[Any]) -> dict[str, tuple[str, str]]:
     """Return (annotation, docstring) of every annotated field of a class, from its source."""
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body

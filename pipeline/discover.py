@@ -31,7 +31,8 @@ _USUAL: dict[str, tuple[str, ...]] = {
     "id": ("id", "doc_id", "document_id", "uuid", "_id", "warc_record_id", "docid"),
     "url": ("url", "uri", "link", "source_url", "warc_target_uri", "WARC-Target-URI", "target_uri"),
 }
-_RECORDS = 20  # records of a JSON Lines file that are looked at for field names
+_RECORDS = 20  # lines of a JSON Lines file that are looked at for field names
+_LONGEST = 1 << 24  # a line longer than this is not looked at: it would have to be held whole
 _DAMAGE = (OSError, EOFError, zlib.error, zstandard.ZstdError, pa.ArrowInvalid)
 
 
@@ -78,7 +79,8 @@ def plan_splits(files: Iterable[InputFile], split_size: int, first_index: int = 
         groups[-1].append(file)
         size += file.size
     return tuple(
-        Split(index=index, parts=tuple(Part(file=file) for file in group)) for index, group in enumerate(groups, first_index)
+        Split(index=index, parts=tuple(Part(file=file) for file in group))
+        for index, group in enumerate(groups, first_index)
     )
 
 
@@ -170,26 +172,32 @@ def _file(name: str, path: Path, settings: InputSettings) -> InputFile | Skipped
 
 
 def _fields(path: Path, format_: str, compression: str) -> dict[str, bool] | None:
-    """Return the fields of a file's first records and whether each holds text; None if it cannot be read that far."""
+    """Return the fields of a file's first records and whether each holds text; None if not even one can be read."""
+    fields: dict[str, bool] = {}
     try:
         if format_ == "parquet":
             return {f.name: _is_text(f.type) for f in pq.read_schema(path)}
-        fields: dict[str, bool] = {}
         with open_stream(str(path), compression) as stream:
-            for _ in range(_RECORDS):
-                line = stream.readline()
-                if not line:
-                    break
-                try:
-                    record = msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf"))
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    continue
-                if isinstance(record, dict):
-                    for key, value in record.items():
-                        fields[key] = fields.get(key, False) or isinstance(value, str)
-        return fields or None
+            for record in _first_records(stream):
+                for key, value in record.items():
+                    fields[key] = fields.get(key, False) or isinstance(value, str)
     except _DAMAGE:
-        return None
+        pass  # what lies before the damage tells as much
+    return fields or None
+
+
+def _first_records(stream: Any) -> Iterator[dict[str, Any]]:
+    """Yield the objects among the first lines of a stream."""
+    for _ in range(_RECORDS):
+        line = stream.readline(_LONGEST)
+        if not line:
+            return
+        try:
+            record = msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf"))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        if isinstance(record, dict):
+            yield record
 
 
 def _is_text(type_: Any) -> bool:
@@ -219,8 +227,14 @@ def _keys(fields: dict[str, bool], settings: InputSettings) -> Keys:
 def _message(file: InputFile, settings: InputSettings) -> str:
     """Return what was guessed, or nothing where nothing was."""
     taken = {"text": file.keys.text, "html": file.keys.html, "id": file.keys.id, "url": file.keys.url}
-    guessed = [f"{kind} from {name!r}" for kind, name in taken.items() if name and getattr(settings, f"{kind}_key") is None]
-    return f"{file.format}: {', '.join(guessed)} (set input.text_key, html_key, id_key, url_key to change)" if guessed else ""
+    guessed = [
+        f"{kind} from {name!r}" for kind, name in taken.items() if name and getattr(settings, f"{kind}_key") is None
+    ]
+    return (
+        f"{file.format}: {', '.join(guessed)} (set input.text_key, html_key, id_key, url_key to change)"
+        if guessed
+        else ""
+    )
 
 
 def _check_asked(files: Sequence[InputFile], settings: InputSettings) -> None:

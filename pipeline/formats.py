@@ -13,7 +13,7 @@ import lzma
 import re
 import zlib
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import msgspec
 import zstandard
@@ -61,7 +61,9 @@ _NAMES = {
 _COMPRESSED_NAMES = {".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".lz4"}
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # A page begins with its document type or outermost element, after comments, processing instructions and white space.
-_HTML = re.compile(rb"(?:\s|<!--.{0,4096}?-->|<\?.{0,512}?\?>){0,64}<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+_HTML = re.compile(
+    rb"(?:\s|<!--.{0,4096}?-->|<\?.{0,512}?\?>){0,64}<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
 
 
 class Recognised(NamedTuple):
@@ -79,7 +81,11 @@ def recognise(path: Path) -> Recognised:
     compression = next((name for magic, name in _MAGIC if head.startswith(magic)), "none")
     named = _named(path)
     if compression == "lz4":  # only WARC files come this way
-        return Recognised("warc", "lz4") if ".warc" in path.name.lower() or ".wet" in path.name.lower() else Recognised(why="an LZ4 file that is no WARC")
+        return (
+            Recognised("warc", "lz4")
+            if ".warc" in path.name.lower() or ".wet" in path.name.lower()
+            else Recognised(why="an LZ4 file that is no WARC")
+        )
     if compression != "none":
         try:
             head = _peek_compressed(path, compression)
@@ -90,7 +96,7 @@ def recognise(path: Path) -> Recognised:
     return _by_content(head, named, path)._replace(compression=compression)
 
 
-def open_stream(path: str, compression: str) -> IO[bytes]:
+def open_stream(path: str, compression: str) -> BinaryIO | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile:
     """Return the decompressed bytes of a file as a stream; multi-member archives are read to the end."""
     match compression:
         case "gzip":
@@ -100,9 +106,9 @@ def open_stream(path: str, compression: str) -> IO[bytes]:
         case "xz":
             return lzma.open(path, "rb")
         case "zstd":
-            return io.BufferedReader(_ZstdStream(path), PEEK)
+            return cast("BinaryIO", io.BufferedReader(_ZstdStream(path), PEEK))
         case _:
-            return Path(path).open("rb")  # noqa: SIM115  the caller closes it
+            return Path(path).open("rb")
 
 
 class _ZstdStream(io.RawIOBase):

@@ -42,9 +42,9 @@ class SkippedRecord(NamedTuple):
 
 
 def scrubbed(text: str) -> str:
-    """Return *text* with lone surrogates, which no UTF-8 can hold, replaced by U+FFFD.
+    r"""Return *text* with lone surrogates, which no UTF-8 can hold, replaced by U+FFFD.
 
-    >>> scrubbed("a\\ud800b")
+    >>> scrubbed("a\ud800b")
     'a\ufffdb'
     """
     return _SURROGATES.sub("\ufffd", text)
@@ -88,7 +88,14 @@ def record_row(record: Any, file: InputFile, number: int) -> DocumentRow | Quara
 
 
 def _kind(value: Any) -> str:
-    names = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "an array"}
+    names = {
+        type(None): "null",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        str: "a string",
+        list: "an array",
+    }
     return names.get(type(value), "an object")
 
 

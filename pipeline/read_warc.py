@@ -44,7 +44,9 @@ def read_warc(
                 number += 1
                 row = _row(record, file, number, settings, limit)
             except OSError as error:
-                yield Quarantined(None, file.name, number + 1, f"the archive cannot be read past record {number}: {error}")
+                yield Quarantined(
+                    None, file.name, number + 1, f"the archive cannot be read past record {number}: {error}"
+                )
                 return
             if row is not None:
                 yield row
@@ -58,7 +60,9 @@ def _row(
     if kind in _NO_RECORDS:
         return None
     if kind not in _DOCUMENTS:
-        return Quarantined(id_, file.name, number, "the archive ends inside the header of a record, or holds an unknown type")
+        return Quarantined(
+            id_, file.name, number, "the archive ends inside the header of a record, or holds an unknown type"
+        )
     length = int(record.content_length)
     if length > limit:
         return Quarantined(id_, file.name, number, f"too_large: the record has {length:,} bytes, more than {limit:,}")
@@ -69,7 +73,9 @@ def _row(
     media = content_type.partition(";")[0].strip().lower()
     data = record.reader.read()
     if len(data) < length:
-        return Quarantined(id_, file.name, number, f"the record was cut off: {len(data):,} of {length:,} bytes are there")
+        return Quarantined(
+            id_, file.name, number, f"the record was cut off: {len(data):,} of {length:,} bytes are there"
+        )
     if media not in _HTML and media != "text/plain":
         return SkippedRecord(file.name, media or "no content type")
     try:
@@ -107,14 +113,17 @@ def decode_body(data: bytes, http: Any, limit: int) -> bytes:
         return data
     if "chunked" in (http.get("Transfer-Encoding") or "").lower() and _CHUNK.match(data):
         data = _unchunked(data)
-    for name in reversed([part.strip().lower() for part in (http.get("Content-Encoding") or "").split(",") if part.strip()]):
+    for name in reversed(
+        [part.strip().lower() for part in (http.get("Content-Encoding") or "").split(",") if part.strip()]
+    ):
         data = _decoded(data, name, limit)
     return data
 
 
 def _unchunked(data: bytes) -> bytes:
     """Return a chunked body in one piece; what does not begin like chunks is returned as it is."""
-    at, parts = 0, []
+    at = 0
+    parts: list[bytes] = []
     while match := _CHUNK.match(data, at):
         size = int(match[1], 16)
         if not size:

@@ -59,8 +59,6 @@ def _batch(rows: list[DocumentRow]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=DOCUMENTS)
 
 
-
-
 def _read_file(file: InputFile, settings: InputSettings) -> Iterator[DocumentRow | Quarantined | SkippedRecord]:
     """Yield what one file holds; damage of the file as a whole ends it with a quarantine entry."""
     limit = parse_size(settings.maximum_record_bytes)

@@ -109,7 +109,10 @@ class _SegmentRun:
         self._started = time.perf_counter()
         self._record = SegmentRecord(split=job.split.index, segment=job.number)
         name = f"split-{job.split.index:06d}-{job.number}"
-        table = lambda folder, schema: stack.enter_context(TableFile(self._root, f"{folder}/{name}.parquet", schema))  # noqa: E731
+
+        def table(folder: str, schema: pa.Schema) -> TableFile:
+            return stack.enter_context(TableFile(self._root, f"{folder}/{name}.parquet", schema))
+
         self._rejects = table("rejects", REJECTS)
         self._quarantine = table("quarantine", QUARANTINE)
         self._signals = table("signals", pa.schema([pa.field("id", pa.string()), *job.signals]))

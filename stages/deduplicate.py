@@ -66,14 +66,16 @@ def shingle_hashes(text: str, size: int) -> Hashes:
     rolled = np.zeros(len(hashes) - size + 1, np.uint64)
     for offset in range(size):
         rolled = rolled * _PRIME + hashes[offset : offset + len(rolled)]
-    return np.unique(_mix(rolled))
+    distinct: Hashes = np.unique(_mix(rolled))
+    return distinct
 
 
 def _mix(values: Hashes) -> Hashes:
     """Apply the 64-bit MurmurHash3 finalizer: the low bits of a polynomial hash alone are too regular to permute."""
     for multiplier in (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)):
         values = (values ^ (values >> np.uint64(33))) * multiplier
-    return values ^ (values >> np.uint64(33))
+    mixed: Hashes = values ^ (values >> np.uint64(33))
+    return mixed
 
 
 def jaccard(left: Hashes, right: Hashes) -> float:

@@ -6,7 +6,7 @@ Pack is not here: its rows out are not its rows in (see tests/stages/test_pack.p
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -53,7 +53,7 @@ def shout(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "text": document["text"].upper()}
 
 
-def batch_of(texts: list[str | None], html: bool = False) -> pa.RecordBatch:
+def batch_of(texts: Sequence[str | None], html: bool = False) -> pa.RecordBatch:
     rows = [
         {
             "id": f"document-{number}",

@@ -175,8 +175,7 @@ def test_shards_open_in_the_libraries_that_people_use(output: Path) -> None:
     rows = sum(pq.read_metadata(path).num_rows for path in paths)
     loaded = load_dataset("parquet", data_dir=str(output / "shards"), cache_dir=str(output.parent / "cache"))
     assert sum(split.num_rows for split in loaded.values()) == rows == 9
-    assert duckdb.sql(
-        f"select count(*), sum(len(input_ids)) = sum(n_tokens) from '{output}/shards/*.parquet'"
-    ).fetchall() == [(9, True)]
+    query = f"select count(*), sum(len(input_ids)) = sum(n_tokens) from '{output}/shards/*.parquet'"
+    assert duckdb.connect().execute(query).fetchall() == [(9, True)]
     frame = pl.read_parquet(f"{output}/shards/*.parquet")
     assert frame["input_ids"].list.len().to_list() == frame["n_tokens"].to_list()

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.parquet as pq
 import pytest
@@ -65,6 +65,8 @@ def test_rows_decode_to_the_kept_text(corpus: Path, tmp_path: Path) -> None:
 def test_workers_and_listing_order_change_nothing(
     corpus: Path, tmp_path: Path, shard_bytes: ShardBytes, monkeypatch: pytest.MonkeyPatch, recipe: str
 ) -> None:
+    if recipe == "web":  # its filters would leave nothing of made-up words
+        corpus = Path(__file__).parent.parent.parent / "sample_corpus"
     ran(corpus, tmp_path / "one", recipe=recipe)
     ran(corpus, tmp_path / "three", recipe=recipe, workers=3)
     expected = shard_bytes(tmp_path / "one")
@@ -78,7 +80,7 @@ def test_workers_and_listing_order_change_nothing(
         walked.append(top)
         yield str(top), folders, [entry.name for entry in entries if not entry.is_dir()]
         for folder in folders:
-            yield from walk(os.path.join(top, folder), **options)
+            yield from walk(Path(top) / folder, **options)
 
     monkeypatch.setattr(os, "walk", walk)
     ran(corpus, tmp_path / "backwards", recipe=recipe)
@@ -253,14 +255,16 @@ def test_an_audit_sees_a_lost_document(corpus: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["concatenate", "best_fit"])
-def test_packed_shards_hold_every_document(corpus: Path, tmp_path: Path, strategy: str) -> None:
+def test_packed_shards_hold_every_document(
+    corpus: Path, tmp_path: Path, strategy: Literal["concatenate", "best_fit"]
+) -> None:
     recipe = load_recipe("minimal", SMALL_STEPS)
     from corpusmill.schemas.recipe import Recipe
     from corpusmill.stages import Pack
 
     packed = Recipe(
         output=recipe.output, input=recipe.input, stages=(*recipe.stages, Pack(sequence_length=64, strategy=strategy))
-    )  # type: ignore[arg-type]
+    )
     manifest = run(packed, [corpus], tmp_path / "packed")
     plain = run(recipe, [corpus], tmp_path / "plain")
     assert manifest.documents == plain.documents

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from corpusmill.schemas import Document, Drop, RecipeError
 from corpusmill.stages.filter_quality import FilterQuality
-from corpusmill.stages.quality_rules import RULES, edit_lines, measure, repetition
+from corpusmill.stages.quality_rules import RULES, LineRule, edit_lines, measure, repetition
 from corpusmill.stages.text_units import count_sentences, function_words_found, paragraphs_of, words_of
 
 ALL = frozenset({"words", "lines", "page", "repetition"})
@@ -278,7 +278,7 @@ def test_repetition_agrees_with_the_plain_way(units: list[str], per_word: int) -
 
 
 def test_line_editing() -> None:
-    rules = ("no_terminal_punctuation", "few_words", "long_word", "javascript", "policy")
+    rules: tuple[LineRule, ...] = ("no_terminal_punctuation", "few_words", "long_word", "javascript", "policy")
     lines = {
         "The mill stands still.": True,
         'He said: "It turns again!"': True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,8 @@ from corpusmill.schemas import Document, Drop, RecipeError
 from corpusmill.stages.filter_url import BLOCKED_WORDS, SOFT_WORDS, FilterUrl, split_url
 
 
-def verdict(url: str | None, **settings: object) -> Drop | None:
-    result = FilterUrl(**settings).build()(Document(url=url, text="text"))  # type: ignore[arg-type]
+def verdict(url: str | None, **settings: Any) -> Drop | None:
+    result = FilterUrl(**settings).build()(Document(url=url, text="text"))
     return result if isinstance(result, Drop) else None
 
 
@@ -69,9 +70,15 @@ def test_the_entry_that_was_hit_is_named() -> None:
 
 
 def test_signals_do_not_depend_on_settings() -> None:
-    for settings in ({}, {"soft_word_limit": 9}, {"blocked_hosts": ("h.example",)}, {"allowed_hosts": ("g.example",)}):
+    every: list[dict[str, Any]] = [
+        {},
+        {"soft_word_limit": 9},
+        {"blocked_hosts": ("h.example",)},
+        {"allowed_hosts": ("g.example",)},
+    ]
+    for settings in every:
         document = Document(url="https://h.example/sexy-poker")
-        FilterUrl(**settings).build()(document)  # type: ignore[arg-type]
+        FilterUrl(**settings).build()(document)
         assert document.signals == {"url_soft_words": 2}
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 
 import ftfy
 import pytest
@@ -104,7 +105,8 @@ def test_signals_and_verdicts() -> None:
     ],
 )
 def test_each_switch_changes_its_own_text_only(setting: str, text: str) -> None:
-    assert normalized(text) != normalized(text, NormalizeText(**{setting: False}))
+    switched_off: dict[str, Any] = {setting: False}
+    assert normalized(text) != normalized(text, NormalizeText(**switched_off))
 
 
 @pytest.mark.parametrize("joined", ["می\u200cخواهم", "क्\u200dष", "ක්\u200dෂ", "👩\u200d⚕\ufe0f", "ه\u200d."])

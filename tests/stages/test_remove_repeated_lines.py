@@ -74,7 +74,10 @@ def test_paragraphs_do_not_lose_lines() -> None:
 def test_share_decides() -> None:
     text = "\n".join([LONG] * 3)
     document = Document(text=text)
-    assert RemoveRepeatedLines().apply(document) == Drop("repetitive", pytest.approx(2 / 3), 0.5)
+    drop = RemoveRepeatedLines().apply(document)
+    assert isinstance(drop, Drop)
+    assert (drop.reason, drop.limit) == ("repetitive", 0.5)
+    assert drop.value == pytest.approx(2 / 3)
     assert document.signals == {"repeated_lines": 2, "repeated_line_share": pytest.approx(2 / 3)}
     exactly = Document(text=f"{LONG}\n{LONG}")
     assert RemoveRepeatedLines().apply(exactly) is exactly  # as much as the limit is not more
