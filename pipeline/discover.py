@@ -9,7 +9,6 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zstandard
 
-from corpusmill.formats import open_stream, recognise
+from corpusmill.formats import DAMAGE, open_stream, recognise
 from corpusmill.schemas import RecipeError, did_you_mean
 from corpusmill.schemas.inputs import InputFile, InputSettings, Keys, Part, SkippedFile, Split
 
@@ -33,7 +31,7 @@ _USUAL: dict[str, tuple[str, ...]] = {
 }
 _RECORDS = 20  # lines of a JSON Lines file that are looked at for field names
 _LONGEST = 1 << 24  # a line longer than this is not looked at: it would have to be held whole
-_DAMAGE = (OSError, EOFError, zlib.error, zstandard.ZstdError, pa.ArrowInvalid)
+_DAMAGE = (*DAMAGE, pa.ArrowInvalid)
 
 
 class Discovery(msgspec.Struct, frozen=True):

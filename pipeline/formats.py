@@ -18,10 +18,13 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import msgspec
 import zstandard
 
-__all__ = ["Recognised", "open_stream", "recognise"]
+__all__ = ["DAMAGE", "Recognised", "open_stream", "recognise"]
 
 PEEK = 1 << 16
 """Bytes of decompressed content that are looked at."""
+
+DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+"""What reading a damaged or truncated compressed file raises."""
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip"),
@@ -89,7 +92,7 @@ def recognise(path: Path) -> Recognised:
     if compression != "none":
         try:
             head = _peek_compressed(path, compression)
-        except (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
+        except DAMAGE as error:
             if not head or named is None:
                 return Recognised(why=f"a damaged {compression} file: {error}")
             return Recognised(named, compression)  # the reader says what is wrong and where
@@ -158,8 +161,16 @@ def _named(path: Path) -> str | None:
 
 
 def _peek_compressed(path: Path, compression: str) -> bytes:
+    """Return the first decompressed bytes; of a damaged file, what comes out before the damage."""
+    head = b""
     with open_stream(str(path), compression) as stream:
-        return stream.read(PEEK)
+        try:
+            while len(head) < PEEK and (block := stream.read1(PEEK - len(head))):
+                head += block
+        except DAMAGE:
+            if not head:
+                raise
+    return head
 
 
 def _by_content(head: bytes, named: str | None, path: Path) -> Recognised:

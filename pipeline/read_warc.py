@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
-from io import BytesIO
+from io import SEEK_END, BytesIO
+from pathlib import Path
 from typing import Any
 
 from corpusmill.read_records import DocumentRow, Quarantined, SkippedRecord, as_metadata, scrubbed
@@ -21,6 +22,7 @@ __all__ = ["decode_body", "read_warc"]
 _HTML = frozenset({"text/html", "application/xhtml+xml", "application/xhtml", "application/vnd.wap.xhtml+xml"})
 _DOCUMENTS = frozenset({"response", "resource", "conversion"})
 _NO_RECORDS = frozenset({"warcinfo", "request", "metadata", "revisit", "continuation"})
+_LENGTH = re.compile(rb"^content-length:\s*([0-9]{1,18})\s*$", re.IGNORECASE | re.MULTILINE)
 _CHUNK = re.compile(rb"\s*([0-9A-Fa-f]{1,16})[^\n]*\n")
 
 
@@ -33,23 +35,76 @@ def read_warc(
     """
     from fastwarc.warc import ArchiveIterator
 
-    number = -1
+    number, start, told = -1, 0, False
     with open(file.path, "rb") as stream:  # noqa: PTH123  fastwarc takes a plain file
         records = iter(ArchiveIterator(stream, parse_http=True))
         while True:
             try:
                 record = next(records, None)
                 if record is None:
-                    return
-                number += 1
+                    break
+                number, start = number + 1, int(record.stream_pos)
                 row = _row(record, file, number, settings, limit)
             except OSError as error:
                 yield Quarantined(
                     None, file.name, number + 1, f"the archive cannot be read past record {number}: {error}"
                 )
                 return
+            told = isinstance(row, Quarantined)
             if row is not None:
                 yield row
+    if not told and not _ends_well(file, start):
+        yield Quarantined(
+            None, file.name, number + 1, f"the archive ends in the middle of a record, after record {number}"
+        )
+
+
+def _ends_well(file: InputFile, start: int) -> bool:
+    """Return whether an archive is whole from its last record on, which begins at *start*.
+
+    fastwarc stops without a word where a gzip member or a header is cut off. It does notice cut zstd and lz4 frames.
+    """
+    if file.compression == "none":
+        return _ends_with_record(Path(file.path), start)
+    return file.compression != "gzip" or _ends_with_member(Path(file.path), start)
+
+
+def _ends_with_record(path: Path, start: int) -> bool:
+    """Return whether nothing is missing from, or left after, the uncompressed record at *start*."""
+    with path.open("rb") as stream:
+        size = stream.seek(0, SEEK_END)
+        stream.seek(start)
+        head, blank, _ = stream.read(1 << 16).partition(b"\r\n\r\n")
+    length = _LENGTH.search(head)
+    if not blank or length is None:
+        return False
+    end = start + len(head) + len(blank) + int(length[1])
+    return end <= size <= end + 4
+
+
+def _ends_with_member(path: Path, start: int) -> bool:
+    """Return whether the last gzip member, from the one at *start* on, is whole."""
+    with path.open("rb") as stream:
+        stream.seek(start)
+        if stream.read(2) != b"\x1f\x8b":  # one member for the whole archive: places inside it are none in the file
+            start = 0
+        stream.seek(start)
+        member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        whole = False
+        while data := stream.read(1 << 16):
+            while data:
+                if member.eof:
+                    member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+                    data = data.lstrip(b"\0")  # padding between members is allowed
+                try:
+                    member.decompress(data, 1 << 20)
+                    while member.unconsumed_tail:
+                        member.decompress(member.unconsumed_tail, 1 << 20)
+                except zlib.error:
+                    return False
+                data = member.unused_data
+                whole = member.eof
+        return whole
 
 
 def _row(
@@ -59,9 +114,9 @@ def _row(
     id_ = f"{file.name}#{number}"
     if kind in _NO_RECORDS:
         return None
-    if kind not in _DOCUMENTS:
+    if kind not in _DOCUMENTS or record.headers.get("Content-Length") is None:
         return Quarantined(
-            id_, file.name, number, "the archive ends inside the header of a record, or holds an unknown type"
+            id_, file.name, number, "the archive ends inside the header of a record, or the header is broken"
         )
     length = int(record.content_length)
     if length > limit:

@@ -6,17 +6,15 @@ where; the files after it are read as if nothing had happened.
 
 from __future__ import annotations
 
-import lzma
-import zlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow as pa
-import zstandard
 
-from corpusmill.formats import open_stream
+from corpusmill.formats import DAMAGE, open_stream
 from corpusmill.read_parquet import read_parquet
 from corpusmill.read_records import DocumentRow, Quarantined, SkippedRecord, record_row, scrubbed
 from corpusmill.read_warc import read_warc
@@ -29,7 +27,7 @@ __all__ = ["Quarantined", "SkippedRecord", "read"]
 
 _ROWS = 256
 _BYTES = 8_000_000
-_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError, pa.ArrowException)
+_DAMAGE = (*DAMAGE, pa.ArrowException)
 
 
 def read(split: Split, settings: InputSettings) -> Iterator[pa.RecordBatch | Quarantined | SkippedRecord]:
@@ -103,7 +101,6 @@ def _read_document(file: InputFile, settings: InputSettings, limit: int) -> Iter
 
 def _read_jsonl(file: InputFile, settings: InputSettings, limit: int) -> Iterator[DocumentRow | Quarantined]:  # noqa: ARG001
     """Yield the records of a JSON Lines file. A broken line costs that line; blank lines are no records."""
-    decode = msgspec.json.Decoder().decode
     number = -1
     with open_stream(file.path, file.compression) as stream:
         for line, too_long in _lines(stream, limit):
@@ -115,11 +112,19 @@ def _read_jsonl(file: InputFile, settings: InputSettings, limit: int) -> Iterato
                 yield Quarantined(None, file.name, number, f"too_large: the line has more than {limit:,} bytes")
                 continue
             try:
-                record = decode(content)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                record = _decoded(content)
+            except (ValueError, RecursionError) as error:
                 yield Quarantined(None, file.name, number, f"no valid JSON: {error}")
                 continue
             yield record_row(record, file, number)
+
+
+def _decoded(line: bytes) -> Any:
+    """Return the JSON value of a line; msgspec is strict and fast, Python's own reader also takes lone surrogates."""
+    try:
+        return msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return json.loads(line.decode("utf-8"))
 
 
 def _lines(stream: Any, limit: int) -> Iterator[tuple[bytes, bool]]:

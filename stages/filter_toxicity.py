@@ -72,8 +72,9 @@ class FilterToxicity(DocumentStage, frozen=True, kw_only=True):
 
     lexicons: tuple[str, ...] = ()
     """Your own files, added to the default lexicon; an entry for a term and language that are listed already replaces the
-    earlier one. `.jsonl`: one object a line with the fields of `LexiconEntry`. `.tsv`: the same fields as columns, named in the first line,
-    exceptions separated by `;`. Anything else: one term a line, `#` begins a comment; category other, severity strong."""
+    earlier one. `.jsonl`: one object a line with the fields of `LexiconEntry`. `.tsv`: the same fields as columns, named in
+    the first line, exceptions separated by `;`. Anything else: one term a line, `#` begins a comment; category other,
+    severity strong."""
     use_default_lexicon: bool = True
     """False leaves only your own files."""
     languages: tuple[str, ...] = ()
@@ -129,7 +130,7 @@ class FilterToxicity(DocumentStage, frozen=True, kw_only=True):
             hits = find(document.text)
             words = max(words_of(document.text).count if hits else 0.0, self.shortest_length)
             density = sum(WEIGHTS[hit.entry.severity] for hit in hits) * 1000 / words
-            severity = Counter(hit.entry.severity for hit in hits)
+            severity: Counter[str] = Counter(hit.entry.severity for hit in hits)
             category = Counter(hit.entry.category if hit.entry.category in CATEGORIES else "other" for hit in hits)
             for name in ("severe", "strong", "mild"):
                 document.signals[f"toxicity_{name}"] = severity[name]
@@ -143,10 +144,10 @@ class FilterToxicity(DocumentStage, frozen=True, kw_only=True):
 
     def _judge(self, hits: Sequence[_Hit], severity: Counter[str], density: float, words: float) -> Drop | None:
         severe = severity["severe"]
-        if self.maximum_severe is not None and severe > self.maximum_severe:
-            if severe * 1000 / words >= self.minimum_severe_density:
-                worst = _heaviest(hit for hit in hits if hit.entry.severity == "severe")
-                return Drop("severe_terms", float(severe), float(self.maximum_severe), worst)
+        dense = severe * 1000 / words >= self.minimum_severe_density
+        if self.maximum_severe is not None and severe > self.maximum_severe and dense:
+            worst = _heaviest(hit for hit in hits if hit.entry.severity == "severe")
+            return Drop("severe_terms", float(severe), float(self.maximum_severe), worst)
         if self.maximum_density is not None and density > self.maximum_density and severe + severity["strong"]:
             return Drop("toxic_density", density, self.maximum_density, _heaviest(hits))
         return None

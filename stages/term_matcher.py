@@ -155,8 +155,8 @@ def _replacement(cluster: str) -> str:
         return "\ufffd"
     if cluster == "\u0130":
         return "i"
-    form = "NFKC" if _IS_STYLED.match(cluster) else "NFC"
-    folded = unicodedata.normalize(form, cluster).casefold()
+    composed = unicodedata.normalize("NFKC" if _IS_STYLED.match(cluster) else "NFC", cluster)
+    folded = composed.casefold()
     return unicodedata.normalize("NFC", folded).replace("i\u0307", "i")
 
 
@@ -178,9 +178,9 @@ class _Rule(NamedTuple):
     """What must hold around an occurrence of a term's anchor, its longest word."""
 
     term: int
-    head: re.Pattern[str] | None
+    head: str
     reach: int
-    tail: re.Pattern[str] | None
+    tail: str
     open_start: bool
     open_end: bool
     proclitics: tuple[str, ...]
@@ -262,8 +262,8 @@ def _rule(term: str, language: str, number: int) -> tuple[str, _Rule]:
     words = fold(bare).text.split() or [""]
     at = max(range(len(words)), key=lambda i: len(words[i]))
     before, after = words[:at], words[at + 1 :]
-    head = re.compile("".join(re.escape(word) + _GAP for word in before) + r"\Z") if before else None
-    tail = re.compile("".join(_GAP + re.escape(word) for word in after)) if after else None
+    head = "".join(re.escape(word) + _GAP for word in before) + r"\Z" if before else ""
+    tail = "".join(_GAP + re.escape(word) for word in after)
     # Terms of one or two letters are left alone: with a particle before them they look like too many other words.
     proclitics = _PROCLITICS.get(language, ()) if len(words[0]) >= _SHORTEST_HOST else ()
     dots = _dots(bare) if language in _DOTTED_I else ()
@@ -273,15 +273,21 @@ def _rule(term: str, language: str, number: int) -> tuple[str, _Rule]:
     )
 
 
+@lru_cache(maxsize=8192)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile the rest of a phrase when its anchor first turns up: most never do, and all of them take a third of a second."""
+    return re.compile(pattern)
+
+
 def _match(text: str, start: int, end: int, rule: _Rule) -> tuple[int, int] | None:
     """Return the span of the match whose anchor is at *start*, or None if there is none."""
-    if rule.head is not None:
-        before = rule.head.search(text, max(0, start - rule.reach), start)
+    if rule.head:
+        before = _compiled(rule.head).search(text, max(0, start - rule.reach), start)
         if before is None:
             return None
         start = before.start()
-    if rule.tail is not None:
-        after = rule.tail.match(text, end)
+    if rule.tail:
+        after = _compiled(rule.tail).match(text, end)
         if after is None:
             return None
         end = after.end()
