@@ -47,7 +47,7 @@ _LIBRARIES = (
     "langdetect",
     "datasketch",
     "tokenizers",
-    "google-re2",
+    "ahocorasick-rs",
     "xxhash",
 )
 

@@ -76,7 +76,8 @@ def pick(language: str, severity: str, count: int) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "terms", "expected"),
     [
-        ("Wibble, WIBBLE! (wibble) wibbles wibble_x xwibble wibble's", ("wibble",), ["Wibble", "WIBBLE", "wibble", "wibble"]),
+        ("Wibble, WIBBLE! (wibble) wibbles wibble_x xwibble wibble's", ("wibble",),
+         ["Wibble", "WIBBLE", "wibble", "wibble"]),
         ("wibble wibbled wibbling swibble", ("wibbl*",), ["wibble", "wibbled", "wibbling"]),
         ("Grobwibble grobwibbles", ("*wibble",), ["Grobwibble"]),
         ("a wibble wobble, wibble\nwobble, wibble-wobble, wibble  wobble", ("wibble wobble",),
@@ -86,7 +87,8 @@ def pick(language: str, severity: str, count: int) -> list[str]:
         ("STRAẞE Strasse straße STRASSE Straßen", ("straße",), ["STRAẞE", "Strasse", "straße", "STRASSE"]),
         ("İbİbble ıbıbble", ("ibibble",), ["İbİbble", "ıbıbble"]),
         ("ﬂorp FLORP ｆｌｏｒｐ 𝐟𝐥𝐨𝐫𝐩", ("florp",), ["ﬂorp", "FLORP", "ｆｌｏｒｐ", "𝐟𝐥𝐨𝐫𝐩"]),
-        ("flo\u00adrp f\u200blorp f\u0337l\u0337o\u0337rp", ("florp",), ["flo\u00adrp", "f\u200blorp", "f\u0337l\u0337o\u0337rp"]),
+        ("flo\u00adrp f\u200blorp f\u0337l\u0337o\u0337rp", ("florp",),
+         ["flo\u00adrp", "f\u200blorp", "f\u0337l\u0337o\u0337rp"]),
         ("ёлка елка", ("ёлка",), ["ёлка", "елка"]),
         ("wi*ble wible", ("wi*ble",), ["wi*ble"]),
     ],
@@ -158,11 +160,11 @@ def test_a_term_between_blanks_is_found_in_any_surroundings(before: str, after: 
 
 
 @pytest.mark.parametrize(
-    "piece", ["free ", "a\u00ad", "İ", "пизд", "\u0300", "ass", "x", "free\n", "操你", "كا", "\x00"]
+    "piece", ["free ", "a\u00ad", "İ", "wibble", "\u0300", "ass", "x", "free\n", "操你", "كا", "\x00"]
 )
 def test_a_megabyte_of_anything_is_measured_once(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
-    matches = TermMatcher(["free wibble", "*пизд*", "ass", "free free"], ["", "", "en", ""]).find(text)
+    matches = TermMatcher(["free florp", "*wibb*", "ass", "free free"], ["", "", "en", ""]).find(text)
     assert len(matches) <= len(text)
 
 
