@@ -13,7 +13,7 @@ import lzma
 import re
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 import zstandard
@@ -99,7 +99,7 @@ def recognise(path: Path) -> Recognised:
     return _by_content(head, named, path)._replace(compression=compression)
 
 
-def open_stream(path: str, compression: str) -> BinaryIO | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile:
+def open_stream(path: str, compression: str) -> io.BufferedIOBase:
     """Return the decompressed bytes of a file as a stream; multi-member archives are read to the end."""
     match compression:
         case "gzip":
@@ -109,7 +109,7 @@ def open_stream(path: str, compression: str) -> BinaryIO | gzip.GzipFile | bz2.B
         case "xz":
             return lzma.open(path, "rb")
         case "zstd":
-            return cast("BinaryIO", io.BufferedReader(_ZstdStream(path), PEEK))
+            return io.BufferedReader(_ZstdStream(path), PEEK)
         case _:
             return Path(path).open("rb")
 

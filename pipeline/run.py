@@ -100,7 +100,7 @@ def run(
             _remove_ours(root)
         journal = Journal(root / "state" / "journal.jsonl")
         _check_same(journal, identity, recipe)
-        started = _start(journal, recipe, identity, found)
+        started = _start(journal, recipe, identity, found, progress)
         if not started:
             raise RecipeError(
                 f"there is nothing to read in {', '.join(map(str, inputs))}: {len(found.skipped)} files were skipped"
@@ -111,7 +111,11 @@ def run(
             engine = Engine(
                 root, recipe, chain, journal, pool, workers, lambda: _shard_metadata(root, identity), progress
             )
-            _work(engine, journal, workers)
+            try:
+                _work(engine, journal, workers)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # what is running ends in order, what is waiting is not begun
+                raise
         manifest = compile_manifest(root, journal.events)
         write_manifest(root, manifest)
         write_report(root, manifest)
@@ -191,7 +195,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
-def _start(journal: Journal, recipe: Recipe, identity: str, found: Discovery) -> list[RunStarted]:
+def _start(journal: Journal, recipe: Recipe, identity: str, found: Discovery, progress: Progress) -> list[RunStarted]:
     """Record the inputs that are new as a batch of their own; return all batches."""
     starts = [event for event in journal.events if isinstance(event, RunStarted)]
     known = {file.name: file for start in starts for file in start.files}
@@ -215,6 +219,8 @@ def _start(journal: Journal, recipe: Recipe, identity: str, found: Discovery) ->
         )
         journal.append(started)
         starts.append(started)
+    elif starts and sum(isinstance(event, RunFinished) for event in journal.events) == len(starts):
+        progress.message("nothing is new since the last run")
     return starts
 
 
