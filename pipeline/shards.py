@@ -112,8 +112,14 @@ def write_shard(job: ShardJob) -> ShardRecord:
 def _writer(path: Path, schema: pa.Schema, job: ShardJob) -> RowGroupWriter:
     settings = job.settings
     fields = [f.with_nullable(False) if f.name in {"id", "n_tokens", "input_ids"} else f for f in schema]
-    rows, level = settings.row_group_rows, settings.compression_level
-    return RowGroupWriter(path, pa.schema(fields), rows=rows, level=level, metadata=job.metadata)
+    return RowGroupWriter(
+        path,
+        pa.schema(fields),
+        rows=settings.row_group_rows,
+        level=settings.compression_level,
+        encoding=settings.token_encoding,
+        metadata=job.metadata,
+    )
 
 
 def _rows(root: Path, sources: tuple[str, ...]) -> Iterator[pa.Table]:

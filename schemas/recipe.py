@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -25,6 +25,9 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Keep the whole text of rejected documents, not only the first 500 characters."""
     row_group_rows: Annotated[int, Meta(ge=1, le=1_048_576)] = 1024
     """Rows in a Parquet row group; smaller ones load faster at random, larger ones compress a little better."""
+    token_encoding: Literal["byte_stream_split", "plain"] = "byte_stream_split"
+    """Parquet encoding of `input_ids`. `byte_stream_split` is 6 % smaller and twice as fast to write; readers that do not know
+    it for integers (DuckDB before 2.0) need `plain`. pyarrow, datasets and Polars read both."""
     compression_level: Annotated[int, Meta(ge=1, le=22)] = 1
     """zstd level of all Parquet files; 3 saves 5 % of a shard and costs a third of the writing speed."""
 
