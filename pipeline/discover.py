@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,9 @@ def discover(inputs: Sequence[str | os.PathLike[str]], settings: InputSettings) 
         RecipeError: a path does not exist, a glob matches nothing, or a field that was asked for is in no file.
 
     """
-    paths = _named_paths([os.fspath(given) for given in inputs])
-    files: list[InputFile] = []
     skipped: list[SkippedFile] = []
+    paths = _named_paths([os.fspath(given) for given in inputs], skipped)
+    files: list[InputFile] = []
     messages: dict[str, None] = {}  # in order, each once
     for name in sorted(paths):
         found = _file(name, paths[name], settings)
@@ -63,6 +63,7 @@ def discover(inputs: Sequence[str | os.PathLike[str]], settings: InputSettings) 
             messages.setdefault(_message(found, settings))
     _check_asked(files, settings)
     messages.pop("", None)
+    skipped.sort(key=lambda file: file.name)
     return Discovery(tuple(files), tuple(skipped), tuple(messages))
 
 
@@ -82,7 +83,7 @@ def plan_splits(files: Iterable[InputFile], split_size: int, first_index: int = 
     )
 
 
-def _named_paths(inputs: Sequence[str]) -> dict[str, Path]:
+def _named_paths(inputs: Sequence[str], skipped: list[SkippedFile]) -> dict[str, Path]:
     """Return every file of *inputs* under the name that identifies it.
 
     With one input directory names are relative to it. With several, each is under the directory's own name, numbered from the
@@ -93,7 +94,7 @@ def _named_paths(inputs: Sequence[str]) -> dict[str, Path]:
     for given in inputs:
         path = Path(given)
         if path.is_dir():
-            roots.append((path.resolve().name, {p.relative_to(path).as_posix(): p for p in _walk(path)}))
+            roots.append((path.resolve().name, {p.relative_to(path).as_posix(): p for p in _walk(path, skipped)}))
         elif path.exists():
             singles.append(path)
         else:
@@ -101,33 +102,70 @@ def _named_paths(inputs: Sequence[str]) -> dict[str, Path]:
             if not found:
                 raise RecipeError(f"there is no input {given!r}{_near(path)}")
             singles += [p for p in found if p.is_file()]
-            singles += [p for directory in found if directory.is_dir() for p in _walk(directory)]
+            singles += [p for directory in found if directory.is_dir() for p in _walk(directory, skipped)]
     if singles:
         base = Path(os.path.commonpath([p.absolute().parent for p in singles]))
         roots.append(("", {p.absolute().relative_to(base).as_posix(): p for p in singles}))
     if len(roots) == 1:
         return roots[0][1]
     named: dict[str, Path] = {}
+    given_already: set[Path] = set()
     seen: dict[str, int] = {}
     for prefix, found_here in roots:
         seen[prefix] = seen.get(prefix, 0) + 1
         label = prefix if seen[prefix] == 1 else f"{prefix}#{seen[prefix]}"
+        here = {path.resolve() for path in found_here.values()}
         for name, path in found_here.items():
-            named[f"{label}/{name}" if label else name] = path
+            if path.resolve() not in given_already:  # a file that two inputs hold is read once
+                named[_free(f"{label}/{name}" if label else name, named)] = path
+        given_already |= here
     return named
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    """Yield the files below *root*; hidden ones and the outputs of earlier runs are not crawl."""
+def _free(name: str, taken: Mapping[str, Path]) -> str:
+    """Return *name*, numbered from 2 where another file has it."""
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}#{number}"
+    return free
+
+
+def _walk(root: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
+    """Yield the files below *root*; what is hidden, cannot be opened or is the output of a run goes to *skipped*."""
     seen: set[tuple[int, int]] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+
+    def skip(place: str | Path, why: str) -> None:
+        name = Path(place).relative_to(root).as_posix()
+        skipped.append(SkippedFile(name=_printable(name), size=0, why=why))
+
+    def refused(error: OSError) -> None:
+        skip(error.filename or root, f"the directory cannot be opened: {error.strerror}")
+
+    for folder, folders, names in os.walk(root, onerror=refused, followlinks=True):
         status = os.stat(folder)  # noqa: PTH116  os.walk gives strings
-        if (status.st_dev, status.st_ino) in seen or Path(folder, "state", "journal.jsonl").exists():
+        if (status.st_dev, status.st_ino) in seen:  # a loop of symbolic links, or a second way to the same place
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
+        if Path(folder, "state", "journal.jsonl").exists():
+            skip(folder, "the output of a run")
+            folders.clear()
+            continue
+        for name in sorted([*folders, *names]):
+            if name.startswith("."):
+                skip(Path(folder, name), "hidden")
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _printable(name: str) -> str:
+    """Return *name* with bytes that are no UTF-8 written as escapes.
+
+    >>> _printable("naïve.html")
+    'naïve.html'
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _near(path: Path) -> str:
@@ -137,6 +175,8 @@ def _near(path: Path) -> str:
 
 
 def _file(name: str, path: Path, settings: InputSettings) -> InputFile | SkippedFile:
+    if not _is_utf8(name) or not _is_utf8(str(path.absolute())):
+        return SkippedFile(name=_printable(name), size=0, why="its path is not UTF-8; rename it")
     try:
         status = path.stat()
         excluded = next((p for p in settings.exclude if fnmatch.fnmatchcase(name, p)), None)
@@ -167,6 +207,16 @@ def _file(name: str, path: Path, settings: InputSettings) -> InputFile | Skipped
         compression=found.compression,
         keys=keys,
     )
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except (
+        UnicodeEncodeError
+    ):  # Python keeps the odd bytes of a path as lone surrogates, which no JSON or Arrow file can
+        return False
+    return True
 
 
 def _fields(path: Path, format_: str, compression: str) -> dict[str, bool] | None:

@@ -5,25 +5,22 @@ Names lie: crawls are full of PDFs called .html and of gzip files without .gz. A
 
 from __future__ import annotations
 
-import bz2
 import codecs
-import gzip
-import io
-import lzma
 import re
-import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import zstandard
+
+from corpusmill.compression import open_stream
+from corpusmill.stages.encoding import decode_text
 
 __all__ = ["DAMAGE", "Recognised", "open_stream", "recognise"]
 
 PEEK = 1 << 16
 """Bytes of decompressed content that are looked at."""
 
-DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+DAMAGE = (OSError,)
 """What reading a damaged or truncated compressed file raises."""
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -61,12 +58,13 @@ _NAMES = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
 }
+_ARCHIVES = ((".warc", "warc"), (".wet", "warc"))
+_TELLING = 64  # fewer bytes of content than this say nothing about what a damaged file was
 _COMPRESSED_NAMES = {".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".lz4"}
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-# A page begins with its document type or outermost element, after comments, processing instructions and white space.
-_HTML = re.compile(
-    rb"(?:\s|<!--.{0,4096}?-->|<\?.{0,512}?\?>){0,64}<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
-)
+# A page begins with its document type or outermost element, after white space, comments and processing instructions.
+_HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_SKIPPED = ((b"<!--", b"-->"), (b"<?", b">"))
 
 
 class Recognised(NamedTuple):
@@ -89,67 +87,15 @@ def recognise(path: Path) -> Recognised:
             if ".warc" in path.name.lower() or ".wet" in path.name.lower()
             else Recognised(why="an LZ4 file that is no WARC")
         )
+    damage = ""
     if compression != "none":
-        try:
-            head = _peek_compressed(path, compression)
-        except DAMAGE as error:
-            if not head or named is None:
-                return Recognised(why=f"a damaged {compression} file: {error}")
-            return Recognised(named, compression)  # the reader says what is wrong and where
-    return _by_content(head, named, path)._replace(compression=compression)
-
-
-def open_stream(path: str, compression: str) -> io.BufferedIOBase:
-    """Return the decompressed bytes of a file as a stream; multi-member archives are read to the end."""
-    match compression:
-        case "gzip":
-            return gzip.open(path, "rb")
-        case "bz2":
-            return bz2.open(path, "rb")
-        case "xz":
-            return lzma.open(path, "rb")
-        case "zstd":
-            return io.BufferedReader(_ZstdStream(path), PEEK)
-        case _:
-            return Path(path).open("rb")
-
-
-class _ZstdStream(io.RawIOBase):
-    """A zstd file as a stream, frame after frame, that raises where it ends in the middle of one.
-
-    The library's own stream reader takes a truncated file for a short one, which would lose documents without a word.
-    """
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._file = Path(path).open("rb")  # noqa: SIM115  closed with the stream
-        self._frame: Any = None
-        self._ready = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._ready:
-            data = self._file.read(PEEK) if self._frame is None or not self._frame.eof else self._frame.unused_data
-            if self._frame is not None and self._frame.eof:
-                self._frame = None
-                data = data or self._file.read(PEEK)
-            if not data:
-                if self._frame is not None:
-                    raise EOFError("compressed file ended before the end of a zstd frame")
-                return 0
-            if self._frame is None:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            self._ready = self._frame.decompress(data)
-        count = min(len(buffer), len(self._ready))
-        buffer[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
+        head, damage = _peek_compressed(path, compression)
+    found = _by_content(head, named, path)
+    if damage and found.format is None and len(head) < _TELLING:
+        expected = named or next((format_ for part, format_ in _ARCHIVES if part in path.name.lower()), None)
+        # Where the name says what is lost, the reader says what is wrong and where.
+        found = Recognised(expected) if expected else Recognised(why=f"a damaged {compression} file: {damage}")
+    return found._replace(compression=compression)
 
 
 def _named(path: Path) -> str | None:
@@ -160,17 +106,16 @@ def _named(path: Path) -> str | None:
     return _NAMES.get(suffixes[-1]) if suffixes else None
 
 
-def _peek_compressed(path: Path, compression: str) -> bytes:
-    """Return the first decompressed bytes; of a damaged file, what comes out before the damage."""
+def _peek_compressed(path: Path, compression: str) -> tuple[bytes, str]:
+    """Return the first bytes of content, and what is wrong where they end early."""
     head = b""
     with open_stream(str(path), compression) as stream:
         try:
-            while len(head) < PEEK and (block := stream.read1(PEEK - len(head))):
-                head += block
-        except DAMAGE:
-            if not head:
-                raise
-    return head
+            while len(head) < PEEK and (data := stream.read1(PEEK - len(head))):
+                head += data
+        except OSError as error:
+            return head, str(error)
+    return head, ""
 
 
 def _by_content(head: bytes, named: str | None, path: Path) -> Recognised:
@@ -181,10 +126,12 @@ def _by_content(head: bytes, named: str | None, path: Path) -> Recognised:
         return Recognised("warc")
     if head.startswith(b"PAR1"):
         return Recognised("parquet")
+    if head[257:262] == b"ustar":
+        return Recognised(why="a tar archive: unpack it")
     text = _as_ascii(head)
     if text is None:
         return Recognised(why=f"binary data{', not what its name says' if named else ''}")
-    if _HTML.match(text):
+    if _is_html(text):
         return Recognised("html")
     stripped = text.lstrip()
     if stripped.startswith(b"[") and named == "jsonl" and path.suffix.lower() == ".json":
@@ -195,7 +142,22 @@ def _by_content(head: bytes, named: str | None, path: Path) -> Recognised:
         return Recognised(why="JSON that is not one object a line; convert it to JSON Lines")
     if named is not None:
         return Recognised(named)
+    if not head:
+        return Recognised(why="an empty file")
     return Recognised(why=f"no known format: {path.suffix or 'a name without suffix'}")
+
+
+def _is_html(text: bytes) -> bool:
+    at = 0
+    while True:
+        at += len(text) - at - len(text[at:].lstrip()) if text[at : at + 1].isspace() else 0
+        end = next((end for start, end in _SKIPPED if text.startswith(start, at)), None)
+        if end is None:
+            return _HTML.match(text, at) is not None
+        found = text.find(end, at)
+        if found < 0:
+            return False
+        at = found + len(end)
 
 
 def _as_ascii(head: bytes) -> bytes | None:
@@ -203,6 +165,9 @@ def _as_ascii(head: bytes) -> bytes | None:
     for mark, codec in _BOMS:
         if head.startswith(mark):
             return head[len(mark) :].decode(codec, "ignore").encode("utf-8", "ignore")
+    if 0 in head[:PEEK]:  # UTF-16 without a mark, or no text at all
+        text, encoding = decode_text(head[: len(head) & ~1])
+        return text.encode("utf-8", "ignore") if encoding.startswith("utf-16") else None
     # Control characters other than white space, escape and form feed do not occur in text of any 8-bit encoding.
     odd = sum(head.count(bytes([byte])) for byte in (*range(8), 14, 15, 16, 17, 18))
     return None if odd > max(2, len(head) // 256) else head

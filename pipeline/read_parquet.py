@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpusmill.read_records import DocumentRow, Quarantined, record_row
@@ -12,16 +15,49 @@ from corpusmill.schemas.inputs import InputFile, InputSettings
 __all__ = ["read_parquet"]
 
 _ROWS = 64  # rows decoded at once: records are pages, and a row group of them may be gigabytes
+_BUFFER = 1 << 20  # bytes read at once of each column, instead of the whole column of a row group
 
 
 def read_parquet(file: InputFile, settings: InputSettings, limit: int) -> Iterator[DocumentRow | Quarantined]:  # noqa: ARG001
-    """Yield the rows of a Parquet file as documents."""
+    """Yield the rows of a Parquet file as documents.
+
+    Raises:
+        OSError: the file cannot be opened, or a part of it cannot be decoded.
+        pa.ArrowException: the same, as Arrow says it.
+
+    """
     number = -1
-    with pq.ParquetFile(file.path, memory_map=False, pre_buffer=False) as table:
+    with Path(file.path).open("rb") as source, pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER) as table:
         for batch in table.iter_batches(batch_size=_ROWS, use_threads=False):
-            for record in batch.to_pylist():
+            for record in _records(batch):
                 number += 1
+                if isinstance(record, ValueError):
+                    yield Quarantined(None, file.name, number, f"the row cannot be read: {record}")
+                    continue
                 row = record_row(record, file, number)
                 if isinstance(row, DocumentRow) and len(row.html or b"") + len(row.text or "") > limit:
                     row = Quarantined(row.id, file.name, number, f"too_large: the record has more than {limit:,} bytes")
                 yield row
+
+
+def _records(batch: pa.RecordBatch) -> list[dict[str, Any] | ValueError]:
+    """Return the rows of *batch*; a string that is no UTF-8 costs its row."""
+    columns = [column.cast(pa.string()) if _is_time(column.type) else column for column in batch.columns]
+    plain = pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+    try:
+        return list(plain.to_pylist())
+    except ValueError:
+        return [_record(plain.slice(at, 1)) for at in range(plain.num_rows)]
+
+
+def _record(row: pa.RecordBatch) -> dict[str, Any] | ValueError:
+    try:
+        (record,) = row.to_pylist()
+    except ValueError as error:
+        return error
+    return dict(record)
+
+
+def _is_time(type_: Any) -> bool:
+    """Return whether Arrow itself should write values of a type: as Python objects nanoseconds need pandas."""
+    return bool(pa.types.is_temporal(type_) and not pa.types.is_interval(type_) and not pa.types.is_duration(type_))

@@ -44,7 +44,7 @@ def read(split: Split, settings: InputSettings) -> Iterator[pa.RecordBatch | Qua
                 yield item
                 continue
             rows.append(item)
-            size += len(item.html or b"") + len(item.text or "")
+            size += len(item.html or b"") + len(item.text or "") + len(item.metadata)
             if len(rows) == _ROWS or size >= _BYTES:
                 yield _batch(rows)
                 rows, size = [], 0

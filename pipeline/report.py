@@ -30,6 +30,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
 table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem; }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+.room { min-width: 12rem; }
 .bar { background: var(--bar); height: .7rem; min-width: 1px; }
 .big { display: flex; flex-wrap: wrap; gap: 2rem; margin: 1rem 0 2rem; }
 .big b { display: block; font-size: 1.8rem; }
@@ -178,7 +179,16 @@ def _signals(root: Path, manifest: Manifest) -> Iterator[list[str]]:
         count = len(values) - values.null_count
         if count:
             cuts = pc.quantile(values, q=[0.05, 0.5, 0.95]).to_pylist()
-            yield [escape(field.name.removeprefix("signals.")), f"{count:,}", *(f"{cut:,.3g}" for cut in cuts)]
+            yield [escape(field.name.removeprefix("signals.")), f"{count:,}", *map(_figure, cuts)]
+
+
+def _figure(value: float) -> str:
+    """Return a measured value with three figures, and large ones in full.
+
+    >>> _figure(0.00327), _figure(29612.0), _figure(0.0)
+    ('0.00327', '29,612', '0')
+    """
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _examples(root: Path, manifest: Manifest) -> Iterator[str]:
@@ -219,7 +229,7 @@ def _quarantine(root: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def _bar(share: float) -> str:
-    return f"<div class=bar style='width:{max(0.0, min(share, 1.0)):.1%}'></div>"
+    return f"<div class=room><div class=bar style='width:{max(0.0, min(share, 1.0)):.1%}'></div></div>"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

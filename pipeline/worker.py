@@ -219,10 +219,14 @@ class _SegmentRun:
         for row, error in failed:
             source = row.column("source")[0].as_py() or ""
             self._put_away(row.column("id")[0].as_py(), source, None, named.name, f"{type(error).__name__}: {error}")
-            counts = self._counts.setdefault(named.name, StageCounts(kind=named.name))
+            counts = self._count(named)
             counts.documents_in += 1
             counts.quarantined += 1
         return parts
+
+    def _count(self, named: NamedStage) -> StageCounts:
+        """Return the counts of a stage; those of the corpus stage that closes the segment begin here."""
+        return self._counts.setdefault(named.name, StageCounts(kind=named.name))
 
     def _put_away(self, id_: str | None, source: str, offset: int | None, stage: str, error: str) -> None:
         row = {"id": id_, "source": source, "offset": offset, "stage": stage, "error": error}
@@ -268,9 +272,11 @@ class _SegmentRun:
 
     def _sketch(self, named: NamedStage, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Write one sketch per row and return the rows that have one."""
+        started = time.process_time()
         parts = self._isolated(named, _sketcher(named.stage), batch)
         for _, sketches in parts:
             self._sketches.write(sketches)
+        self._count(named).seconds += time.process_time() - started
         return as_batch(pa.Table.from_batches([rows for rows, _ in parts], batch.schema))
 
     def _finish(self, batch: pa.RecordBatch) -> None:
