@@ -19,23 +19,47 @@ import msgspec
 from corpusmill.schemas import LockedError, OutputMismatchError
 from corpusmill.schemas.manifest import RunFinished, RunStarted, SegmentRecord, ShardRecord
 
-__all__ = ["Event", "Journal", "OutputLock", "file_hash", "sync", "write_atomically"]
+__all__ = [
+    "Event",
+    "Journal",
+    "OutputLock",
+    "file_hash",
+    "remove_temporary",
+    "sync",
+    "temporary_name",
+    "write_atomically",
+]
 
 Event = RunStarted | SegmentRecord | ShardRecord | RunFinished
-_TEMPORARY = ".part"
+_TEMPORARY = ".part"  # ends the name of a file that is being written
 
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside *path*; rename it to *path* if the block ends well, remove it if not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + _TEMPORARY)
+    temporary = temporary_name(path)
     try:
         yield temporary
         sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """Return the name under which this process writes *path*.
+
+    It holds the process id: a worker that outlives its killed owner for a moment must not write into the same file as the
+    worker of the next run.
+    """
+    return path.with_name(f"{path.name}.{os.getpid()}{_TEMPORARY}")
+
+
+def remove_temporary(root: Path) -> None:
+    """Remove the unfinished files that killed processes left in the output at *root*."""
+    for path in root.rglob(f"*{_TEMPORARY}"):
+        path.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -13,7 +13,7 @@ from types import TracebackType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpusmill.journal import file_hash, sync
+from corpusmill.journal import file_hash, sync, temporary_name
 from corpusmill.schemas.manifest import FileRecord
 
 __all__ = ["RowGroupWriter", "TableFile"]
@@ -83,7 +83,7 @@ class TableFile:
         self._schema = schema
         self._level = level
         self._writer: RowGroupWriter | None = None
-        self._temporary = root / f"{name}.part"
+        self._temporary = temporary_name(root / name)
         self.record: FileRecord | None = None
 
     def write(self, table: pa.Table | pa.RecordBatch) -> None:

@@ -21,7 +21,7 @@ from corpusmill.chain import Chain, cut
 from corpusmill.discover import Discovery, discover, plan_splits
 from corpusmill.engine import Engine
 from corpusmill.executors import default_workers, open_executor
-from corpusmill.journal import Journal, OutputLock, write_atomically
+from corpusmill.journal import Journal, OutputLock, remove_temporary, write_atomically
 from corpusmill.manifest import compile_manifest, write_manifest
 from corpusmill.progress import NoProgress, Progress
 from corpusmill.recipe import fingerprint, recipe_table
@@ -98,6 +98,7 @@ def run(
     with OutputLock(root / "state" / "lock"):
         if restart:
             _remove_ours(root)
+        remove_temporary(root)
         journal = Journal(root / "state" / "journal.jsonl")
         _check_same(journal, identity, recipe)
         started = _start(journal, recipe, identity, found, progress)
@@ -116,6 +117,7 @@ def run(
             except BaseException:
                 pool.shutdown(cancel_futures=True)  # what is running ends in order, what is waiting is not begun
                 raise
+        shutil.rmtree(root / "state" / "spill", ignore_errors=True)  # a run that was killed may have left some there
         manifest = compile_manifest(root, journal.events)
         write_manifest(root, manifest)
         write_report(root, manifest)

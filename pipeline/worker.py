@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from corpusmill.chain import NamedStage, Segment
-from corpusmill.journal import sync
+from corpusmill.journal import sync, temporary_name
 from corpusmill.parquet import TableFile
 from corpusmill.readers import Quarantined, SkippedRecord, read
 from corpusmill.schemas import QUARANTINE, REJECTS, StageError
@@ -310,7 +310,7 @@ class _IpcFile:
         self._path = root / name
         self._name = name
         self._options = pa.ipc.IpcWriteOptions(compression=compression)
-        self._temporary = self._path.with_name(self._path.name + ".part")
+        self._temporary = temporary_name(self._path)
         self._writer: Any = None
         self.name: str | None = None
 
