@@ -104,7 +104,8 @@ class FilterLanguage(DocumentStage, frozen=True, kw_only=True):
     strict_groups: bool = False
     """Keep only the very languages named: by default `hr` accepts bs and sr too, because engines confuse them."""
     minimum_score: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    """Score from which the answer counts, also where `keep` is empty. For py3langid it is the probability over all
+    """Score from which the answer counts. Where `keep` is empty, that of the two likeliest languages together: pages that are
+    half translated are no noise, while code and mojibake reach 0.2 even so. For py3langid it is the probability over all
     labels, tempered by the length of the sample: of clean documents of 300 characters 99 % score above 0.86 and none
     below 0.57, menus about 0.5 and more, code and mojibake below 0.2; short sentences spread over the whole range, so
     collections of them want a lower limit. For langdetect it is the mean over its sampling rounds, nearly always above
@@ -168,8 +169,10 @@ class FilterLanguage(DocumentStage, frozen=True, kw_only=True):
                 return Drop("not_text", score, None, language)
             if keep and language not in keep and language != UNDETERMINED:
                 return Drop("language", score, None, language)
-            if score < limit or (keep and language == UNDETERMINED):
-                return Drop("low_score", score, limit, language)
+            # Where all languages are kept, a page in two of them is no doubtful one: only what fits neither is.
+            certain = score if keep else min(round(score + (second_score or 0.0), 4), 1.0)
+            if certain < limit or (keep and language == UNDETERMINED):
+                return Drop("low_score", certain, limit, language)
             return document
 
         return apply
