@@ -1,7 +1,8 @@
 """The audit: whether the output is what its manifest says, and every document is accounted for.
 
-Nothing is believed. Files are hashed and counted again, the sum is made from what lies in shards, rejects and quarantine,
-and it is held against what the readers counted when they read.
+Files are hashed and counted again, the sum is made from what lies in shards, rejects and quarantine, and it is held against
+what the readers counted when they read. That count stands in the journal, which was written line by line as work was
+finished; the manifest is compiled from it once more and must be the same.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import msgspec
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpusmill.journal import file_hash
-from corpusmill.manifest import read_manifest
-from corpusmill.schemas.manifest import DocumentCounts, FileRecord, Manifest, ShardRecord
+from corpusmill.journal import Journal, file_hash
+from corpusmill.manifest import compile_manifest, read_manifest
+from corpusmill.schemas.manifest import DocumentCounts, FileRecord, Manifest, RunStarted, SegmentRecord, ShardRecord
 
 __all__ = ["AuditResult", "audit"]
 
@@ -43,10 +44,8 @@ def audit(output: str | Path) -> AuditResult:
     """
     root = Path(output)
     manifest = read_manifest(root)
-    problems = [*_checksums(root, manifest), *_strangers(root, manifest)]
-    if not manifest.complete:
-        problems.append("the manifest is of a run that has not finished")
-    counted = DocumentCounts(documents_in=manifest.documents.documents_in)
+    problems = [*_checksums(root, manifest), *_strangers(root, manifest), *_against_journal(root, manifest)]
+    counted = DocumentCounts()
     if not problems:
         reasons = _count(root, manifest, counted)
         problems += _differences(manifest, counted, reasons)
@@ -67,6 +66,29 @@ def _checksums(root: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{path.name} is missing or was changed: the shards cannot be decoded with it"
 
 
+def _against_journal(root: Path, manifest: Manifest) -> Iterator[str]:
+    """Yield what the manifest says otherwise than the journal, and sketches that are not as they were."""
+    path = root / "state" / "journal.jsonl"
+    if not path.is_file():
+        yield "state/journal.jsonl is missing: later runs cannot go on from here"
+        return
+    events = Journal(path).events
+    if not any(isinstance(event, RunStarted) for event in events):
+        yield "state/journal.jsonl holds no run"
+        return
+    told, compiled = msgspec.to_builtins(manifest), msgspec.to_builtins(compile_manifest(events))
+    del (
+        told["inputs"]["skipped"],
+        compiled["inputs"]["skipped"],
+    )  # what the last look passed over is in the manifest only
+    yield from (f"manifest.json: {key} is not what the journal says" for key in told if told[key] != compiled[key])
+    for event in events:
+        if isinstance(event, SegmentRecord) and event.sketches is not None:
+            sketches = root / event.sketches.path
+            if not sketches.is_file() or file_hash(sketches) != event.sketches.sha256:
+                yield f"{event.sketches.path} is missing or was changed: later runs would judge duplicates wrongly"
+
+
 def _strangers(root: Path, manifest: Manifest) -> Iterator[str]:
     """Yield a problem for every Parquet file that the manifest does not name: a loader would read it."""
     named = {shard.path for shard in manifest.shards} | {file.path for file in manifest.files}
@@ -80,6 +102,7 @@ def _strangers(root: Path, manifest: Manifest) -> Iterator[str]:
 def _count(root: Path, manifest: Manifest, counted: DocumentCounts) -> Counter[tuple[str, str]]:
     """Count documents in the files, into *counted*; return the rejects by (stage, reason)."""
     reasons: Counter[tuple[str, str]] = Counter()
+    counted.documents_in = sum(run["documents"]["in"] for run in manifest.runs)
     for shard in manifest.shards:
         counted.kept += _documents(root / shard.path)
     for file in manifest.files:
@@ -109,6 +132,9 @@ def _differences(manifest: Manifest, counted: DocumentCounts, reasons: Counter[t
     for name in ("kept", "dropped", "quarantined"):
         if getattr(said, name) != getattr(counted, name):
             yield f"{name}: the manifest says {getattr(said, name):,}, the files hold {getattr(counted, name):,}"
+    signals = sum(file.rows for file in manifest.files if file.path.startswith("signals/"))
+    if signals != counted.kept + counted.dropped:
+        yield f"signals: {signals:,} rows for {counted.kept + counted.dropped:,} judged documents"
     total = counted.kept + counted.dropped + counted.quarantined
     if said.documents_in != total:
         yield f"{said.documents_in:,} documents were read, {total:,} are accounted for"

@@ -7,7 +7,6 @@ any is one segment.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ import pyarrow as pa
 from corpusmill.schemas import RecipeError
 from corpusmill.stages import CorpusStage, Pack, Stage, Tokenize
 
-__all__ = ["Chain", "NamedStage", "Segment", "cut", "name_stages"]
+__all__ = ["Chain", "NamedStage", "Segment", "cut", "name_stages", "numbered"]
 
 
 class NamedStage(msgspec.Struct, frozen=True):
@@ -60,6 +59,19 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
                     )
         return list(fields.values())
 
+    def warnings(self) -> list[str]:
+        """Return what the user should know of this order of stages."""
+        kinds = [named for named in self.stages if isinstance(named.stage, CorpusStage)]
+        if not kinds:
+            return []
+        after = self.stages[self.stages.index(kinds[0]) + 1 :]
+        dropping = [named.name for named in after if named.stage.reasons or getattr(named.stage, "any_reason", False)]
+        return [
+            f"{name} comes after {kinds[0].name} and may drop a document for which its duplicates were dropped; "
+            f"move it before {kinds[0].name} to keep one of them"
+            for name in dropping
+        ]
+
     def with_tokenizer(self, path: str) -> Chain:
         """Return the chain with the tokenizer at *path* in place of the one that the recipe names."""
 
@@ -77,13 +89,18 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
 
 def name_stages(stages: Sequence[Stage]) -> tuple[NamedStage, ...]:
     """Return *stages* with the names under which they are reported: `filter_quality`, `filter_quality#2` and so on."""
-    seen: Counter[str] = Counter()
-    named = []
-    for stage in stages:
-        seen[stage.kind] += 1
-        count = seen[stage.kind]
-        named.append(NamedStage(stage.kind if count == 1 else f"{stage.kind}#{count}", stage))
-    return tuple(named)
+    names = numbered([stage.kind for stage in stages])
+    return tuple(NamedStage(name, stage) for name, stage in zip(names, stages, strict=True))
+
+
+def numbered(kinds: Sequence[str]) -> list[str]:
+    """Return *kinds* with those that come again numbered from 2 on.
+
+    >>> numbered(["a", "b", "a"])
+    ['a', 'b', 'a#2']
+    """
+    counts = [kinds[: at + 1].count(kind) for at, kind in enumerate(kinds)]
+    return [kind if count == 1 else f"{kind}#{count}" for kind, count in zip(kinds, counts, strict=True)]
 
 
 def cut(stages: Sequence[Stage]) -> Chain:

@@ -54,7 +54,7 @@ def cli() -> None:
 @click.option(
     "--max-quarantined",
     type=click.FloatRange(0, 1),
-    default=1.0,
+    default=0.1,
     show_default=True,
     help="Exit with 1 if a larger share of documents is quarantined.",
 )
@@ -95,10 +95,12 @@ def run(
         progress.close()
     if not quiet:
         click.echo(summary(output, manifest))
-    documents = manifest.documents
-    if documents.quarantined > max_quarantined * documents.documents_in:
+    read, bad = manifest.runs[-1]["documents"]["in"], manifest.runs[-1]["documents"]["quarantined"]
+    if bad > max_quarantined * read:
         click.echo(
-            f"error: {documents.quarantined:,} of {documents.documents_in:,} documents were quarantined", err=True
+            f"error: {bad:,} of {read:,} documents were quarantined, more than --max-quarantined {max_quarantined:g} allows; "
+            f"see {output / 'quarantine'}",
+            err=True,
         )
         sys.exit(1)
 
@@ -120,17 +122,19 @@ def _check(inputs: Sequence[str], recipe: str, changes: tuple[str, ...], documen
     from corpusmill.discover import discover, plan_splits
     from corpusmill.explain import explain_document, sample_documents
     from corpusmill.recipe import describe, fingerprint, load_recipe
+    from corpusmill.run import check_chain
     from corpusmill.schemas.sizes import parse_size
 
     settings = load_recipe(recipe, changes)
-    cut(settings.stages).signal_fields()
+    chain = cut(settings.stages)
+    check_chain(chain)
     click.echo(describe(settings))
     click.echo(f"fingerprint {fingerprint(settings)}")
     if not inputs:
         return
     found = discover(inputs, settings.input)
     splits = plan_splits(found.files, parse_size(settings.input.split_size))
-    for message in found.messages:
+    for message in (*found.messages, *chain.warnings()):
         click.echo(message)
     size = sum(file.size for file in found.files)
     click.echo(
@@ -309,6 +313,12 @@ def main() -> None:
     except Exception as error:
         from corpusmill.schemas import CorpusmillError  # imports Arrow, which a plain --help must not
 
+        if isinstance(error, OSError) and error.errno is not None:
+            place = f"{error.filename}: " if error.filename else ""
+            click.echo(
+                f"error: {place}{error.strerror}; when that is repaired, the same command goes on from here", err=True
+            )
+            sys.exit(1)
         if not isinstance(error, CorpusmillError):
             raise
         click.echo(f"error: {error}", err=True)

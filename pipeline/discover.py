@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,8 +30,8 @@ _USUAL: dict[str, tuple[str, ...]] = {
     "id": ("id", "doc_id", "document_id", "uuid", "_id", "warc_record_id", "docid"),
     "url": ("url", "uri", "link", "source_url", "warc_target_uri", "WARC-Target-URI", "target_uri"),
 }
-_RECORDS = 20  # lines of a JSON Lines file that are looked at for field names
-_LONGEST = 1 << 24  # a line longer than this is not looked at: it would have to be held whole
+_RECORDS = 20  # records of a JSON Lines file that are looked at for field names
+_LONGEST = 1 << 24  # bytes of a JSON Lines file that are looked at for its first records
 _DAMAGE = (*DAMAGE, pa.ArrowInvalid)
 
 
@@ -99,6 +100,7 @@ def _named_paths(inputs: Sequence[str], skipped: list[SkippedFile]) -> dict[str,
             singles.append(path)
         else:
             found = sorted(Path(p) for p in glob.glob(given, recursive=True))  # noqa: PTH207  absolute patterns too
+            found = [p for p in found if not _in_output(p, given, skipped)]
             if not found:
                 raise RecipeError(f"there is no input {given!r}{_near(path)}")
             singles += [p for p in found if p.is_file()]
@@ -159,6 +161,19 @@ def _walk(root: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
+def _in_output(path: Path, pattern: str, skipped: list[SkippedFile]) -> bool:
+    """Return whether a match of a glob lies in the output of a run that is itself below the fixed part of the glob."""
+    fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts))
+    for folder in [path, *path.parents]:
+        if (folder / "state" / "journal.jsonl").exists():
+            if folder == path:
+                skipped.append(SkippedFile(name=_printable(path.as_posix()), size=0, why="the output of a run"))
+            return True
+        if folder == fixed:
+            return False
+    return False
+
+
 def _printable(name: str) -> str:
     """Return *name* with bytes that are no UTF-8 written as escapes.
 
@@ -192,7 +207,14 @@ def _file(name: str, path: Path, settings: InputSettings) -> InputFile | Skipped
     keys = Keys()
     if found.format in {"jsonl", "parquet"}:
         fields = _fields(path, found.format, found.compression)
-        if fields is not None:
+        if fields is None:  # nothing but damage so far: what can be read later is looked for under the plainest names
+            keys = Keys(
+                text=settings.text_key or "text",
+                html=settings.html_key,
+                id=settings.id_key or "id",
+                url=settings.url_key,
+            )
+        else:
             keys = _keys(fields, settings)
             if keys.text is None and keys.html is None and fields and not (settings.text_key or settings.html_key):
                 known = ", ".join(sorted(fields)[:12])
@@ -214,46 +236,52 @@ def _is_utf8(name: str) -> bool:
         name.encode()
     except (
         UnicodeEncodeError
-    ):  # Python keeps the odd bytes of a path as lone surrogates, which no JSON or Arrow file can
+    ):  # Python keeps odd bytes of a path as lone surrogates, which no JSON or Arrow file can hold
         return False
     return True
 
 
-def _fields(path: Path, format_: str, compression: str) -> dict[str, bool] | None:
-    """Return the fields of a file's first records and whether each holds text; None if not even one can be read."""
-    fields: dict[str, bool] = {}
+def _fields(path: Path, format_: str, compression: str) -> dict[str, bool | None] | None:
+    """Return the fields of a file's first records and whether each holds text (None: only nulls were seen).
+
+    None if not even one record can be read.
+    """
+    fields: dict[str, bool | None] = {}
     try:
         if format_ == "parquet":
-            return {f.name: _is_text(f.type) for f in pq.read_schema(path)}
+            return {field.name: _is_text(field.type) for field in pq.read_schema(path)}
         with open_stream(str(path), compression) as stream:
             for record in _first_records(stream):
                 for key, value in record.items():
-                    fields[key] = fields.get(key, False) or isinstance(value, str)
+                    seen = fields.get(key)
+                    fields[key] = seen if seen or value is None else isinstance(value, str)
     except _DAMAGE:
         pass  # what lies before the damage tells as much
     return fields or None
 
 
 def _first_records(stream: Any) -> Iterator[dict[str, Any]]:
-    """Yield the objects among the first lines of a stream."""
-    for _ in range(_RECORDS):
-        line = stream.readline(_LONGEST)
-        if not line:
-            return
+    """Yield the first objects of a stream, however many broken lines lie between them, as far as a bounded look goes."""
+    found = looked = 0
+    while found < _RECORDS and looked < _LONGEST and (line := stream.readline(_LONGEST)):
+        looked += len(line)
         try:
             record = msgspec.json.decode(line.removeprefix(b"\xef\xbb\xbf"))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
+            found += 1
             yield record
 
 
 def _is_text(type_: Any) -> bool:
-    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
-    return any(check(type_) for check in kinds)
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    kinds = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+    return str(type_) in kinds
 
 
-def _keys(fields: dict[str, bool], settings: InputSettings) -> Keys:
+def _keys(fields: dict[str, bool | None], settings: InputSettings) -> Keys:
     """Return the fields to read: those that were asked for, else the first usual name that is there."""
     lower = {name.lower(): name for name in sorted(fields, reverse=True)}
 
@@ -262,7 +290,9 @@ def _keys(fields: dict[str, bool], settings: InputSettings) -> Keys:
             return asked if asked in fields else None
         texts = {"text", "html"}
         usual = (name if name in fields else lower.get(name.lower()) for name in _USUAL[kind])
-        return next((name for name in usual if name is not None and (fields[name] or kind not in texts)), None)
+        return next(
+            (name for name in usual if name is not None and (fields[name] is not False or kind not in texts)), None
+        )
 
     return Keys(
         text=choose("text", settings.text_key),

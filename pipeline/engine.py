@@ -8,6 +8,7 @@ the slowest split is bounded, and with it the disk that spilled documents take.
 from __future__ import annotations
 
 import heapq
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,15 +21,17 @@ from corpusmill.chain import Chain
 from corpusmill.gates import Gate, open_gate
 from corpusmill.journal import Journal
 from corpusmill.progress import Progress
-from corpusmill.schemas import RetryableError
+from corpusmill.schemas import RetryableError, StageError
 from corpusmill.schemas.inputs import Split
 from corpusmill.schemas.manifest import SegmentRecord, ShardRecord
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.shards import ShardJob, ShardPlanner, finished_rows, write_shard
+from corpusmill.stages import CorpusStage
 from corpusmill.worker import SegmentJob, run_segment
 
 __all__ = ["Engine"]
 
+_HOPELESS = 16  # documents from which a stage that failed on all of them is broken, not unlucky
 _AHEAD = 4  # splits per worker that may be prepared while an earlier one is still being worked on
 
 
@@ -55,15 +58,19 @@ class Engine:
         self.metadata = metadata
         self.progress = progress
         self.last = len(chain.segments) - 1
+        self.run_id = uuid.uuid4().hex
         self.signals = pa.schema(chain.signal_fields())
-        self.gates: list[Gate] = [open_gate(gate, root) for gate in chain.gates]
+        self.gates: list[Gate] = [open_gate(gate, root, journal) for gate in chain.gates]
 
     def replay(self, records: Sequence[SegmentRecord]) -> None:
         """Show the gates the splits of earlier, finished batches, so that their documents count as seen."""
         by_place = {(record.segment, record.split): record for record in records}
-        for segment, gate in enumerate(self.gates):
+        for segment, (gate, named) in enumerate(zip(self.gates, self.chain.gates, strict=True)):
+            if not isinstance(named.stage, CorpusStage):  # a tokenizer is trained on the batch at hand
+                continue
             for split in sorted(split for at, split in by_place if at == segment):
                 gate.add(by_place[segment, split])
+            gate.finish()
 
     def run(self, splits: Sequence[Split], done: Sequence[SegmentRecord], shards: Sequence[ShardRecord]) -> None:
         """Work on *splits* until each is in a shard; *done* and *shards* are what the journal already holds of them."""
@@ -77,6 +84,7 @@ class Engine:
         if chain.tokenize is not None:
             chain = chain.with_tokenizer(str(self.root / "tokenizer.json"))
         return SegmentJob(
+            run=self.run_id,
             output=str(self.root),
             split=split,
             number=number,
@@ -124,6 +132,9 @@ class _Batch:
         self._ready: list[tuple[int, int]] = []  # heap of (split, segment)
         self._verdicts: dict[tuple[int, int], pa.StructArray | None] = {}
         self._finished: dict[int, SegmentRecord] = {}
+        self._tried: dict[str, tuple[int, int]] = {}  # documents in and crashed, by stage
+        for record in done:
+            self._check_hope(record)
         self._planned = 0  # position in _order of the split whose rows are planned into shards next
         self._shard_jobs: list[ShardJob] = []
         self._started = 0  # position in _order of the split that enters the first segment next
@@ -143,7 +154,12 @@ class _Batch:
                 except BrokenProcessPool as error:
                     raise RetryableError(
                         "a worker process died (out of memory, or killed); what is finished is safe: run the same command again"
+                        if self._finished or self._done
+                        else "no worker process could start, or the first ones died; a script that calls run() with several "
+                        'workers must do so under `if __name__ == "__main__":`'
                     ) from error
+                if isinstance(record, SegmentRecord):
+                    self._check_hope(record)
                 engine.journal.append(record)
                 if isinstance(task, ShardJob):
                     self._clean(task.sources)
@@ -151,6 +167,28 @@ class _Batch:
                     self._advance(record)
                 engine.progress.update(record, len(self._finished), len(self._order))
         assert self._planned == len(self._order), "every split is in a shard, or had nothing to put there"
+
+    def _check_hope(self, record: SegmentRecord) -> None:
+        """Stop a run in which a stage fails on everything, before what it failed on is put away for good.
+
+        Raises:
+            StageError: every one of the first documents that reached a stage crashed it.
+
+        """
+        mine = {named.name for named in self._engine.chain.segments[record.segment].stages}
+        for counts in record.stages:
+            if counts.kind not in mine:  # the stage that closes a segment counts here only what crashed it
+                continue
+            tried, failed = self._tried.get(counts.kind, (0, 0))
+            tried, failed = tried + counts.documents_in, failed + counts.quarantined
+            self._tried[counts.kind] = tried, failed
+            if failed == tried >= _HOPELESS:
+                raise StageError(
+                    f"{counts.kind} failed on every one of {tried:,} documents, the first time with "
+                    f"{record.first_errors[counts.kind]}; repair the stage or its installation and run the same command again",
+                    stage=counts.kind,
+                    split=record.split,
+                )
 
     def _submit(self) -> None:
         """Hand out work: shards first, then the earliest split that can go on, then new splits as far ahead as allowed."""

@@ -15,7 +15,7 @@ from corpusmill.chain import name_stages
 from corpusmill.discover import discover, plan_splits
 from corpusmill.manifest import read_manifest
 from corpusmill.readers import Quarantined, SkippedRecord, read
-from corpusmill.schemas import RecipeError
+from corpusmill.schemas import CorpusmillError, RecipeError
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.schemas.sizes import parse_size
 from corpusmill.stages import CorpusStage, Pack, Tokenize
@@ -56,8 +56,14 @@ def explain_document(document: pa.RecordBatch, recipe: Recipe) -> Iterator[str]:
             yield f"\n[{named.name}] needs the whole corpus"
             continue
         before = document.column("text")[0].as_py() or ""
-        document, verdicts = stage.judge(document)
         yield f"\n[{named.name}]"
+        try:
+            document, verdicts = stage.judge(document)
+        except CorpusmillError:
+            raise
+        except Exception as error:  # noqa: BLE001  a run puts the document into quarantine
+            yield f"  CRASHED, a run would quarantine it: {type(error).__name__}: {error}"
+            return
         for field in stage.added_columns():
             if field.name != "input_ids":
                 yield f"  {field.name.removeprefix('signals.')} = {_value(document.column(field.name)[0].as_py())}"

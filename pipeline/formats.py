@@ -179,5 +179,5 @@ def _first_line_is_object(text: bytes) -> bool:
         return True  # a first record longer than the peek: only JSON Lines begins like this and goes on so
     try:
         return isinstance(msgspec.json.decode(line), dict)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, and so is text that is not UTF-8
         return False

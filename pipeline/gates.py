@@ -13,12 +13,12 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from corpusmill.chain import NamedStage
-from corpusmill.journal import write_atomically
-from corpusmill.schemas import RetryableError
-from corpusmill.schemas.manifest import SegmentRecord
+from corpusmill.journal import Journal, write_atomically
+from corpusmill.schemas import OutputMismatchError
+from corpusmill.schemas.manifest import SegmentRecord, TokenizerMade
 from corpusmill.schemas.sizes import parse_size
 from corpusmill.stages import CorpusStage
-from corpusmill.stages.tokenize import Tokenize, train_tokenizer
+from corpusmill.stages.tokenize import Tokenize, tokenizer_hash, train_tokenizer
 
 __all__ = ["Gate", "open_gate"]
 
@@ -35,11 +35,11 @@ class Gate(Protocol):
         """Return the splits that were still held."""
 
 
-def open_gate(named: NamedStage, root: Path) -> Gate:
+def open_gate(named: NamedStage, root: Path, journal: Journal) -> Gate:
     """Return the gate for a corpus stage or a tokenizer that is to be trained."""
     if isinstance(named.stage, CorpusStage):
         return _CorpusGate(named.stage, root)
-    return _TrainingGate(named.stage, root)
+    return _TrainingGate(named.stage, root, journal)
 
 
 class _CorpusGate:
@@ -59,11 +59,11 @@ class _CorpusGate:
         if record.sketches is None:
             return self._empty
         try:
-            with pa.ipc.open_stream(pa.memory_map(str(self._root / record.sketches))) as stream:
+            with pa.ipc.open_stream(pa.memory_map(str(self._root / record.sketches.path))) as stream:
                 return stream.read_all()
         except (OSError, pa.ArrowInvalid) as error:
-            raise RetryableError(
-                f"{record.sketches} is missing or damaged ({error}); --restart begins again"
+            raise OutputMismatchError(
+                f"{record.sketches.path} is missing or damaged ({error}): restore it, or --restart to begin again"
             ) from error
 
 
@@ -74,14 +74,15 @@ def _sketch_schema(stage: CorpusStage) -> pa.Schema:
 
 
 class _TrainingGate:
-    def __init__(self, settings: Tokenize, root: Path) -> None:
+    def __init__(self, settings: Tokenize, root: Path, journal: Journal) -> None:
         self._settings = settings
         self._root = root
+        self._journal = journal
         self._path = root / "tokenizer.json"
         self._wanted = parse_size(settings.sample_size)
         self._held: list[SegmentRecord] = []
         self._bytes = 0
-        self._trained = self._path.exists()
+        self._trained = journal.tokenizer_hash is not None
 
     def add(self, record: SegmentRecord) -> Passed:
         if self._trained:
@@ -91,10 +92,13 @@ class _TrainingGate:
         return self.finish() if self._bytes >= self._wanted else []
 
     def finish(self) -> Passed:
-        if not self._trained:
+        if not self._trained and self._bytes:  # a batch that kept nothing leaves the training to the next one
             tokenizer: Any = train_tokenizer(self._sample(), self._settings)
             with write_atomically(self._path) as temporary:
                 tokenizer.save(str(temporary))
+            self._journal.append(
+                TokenizerMade(sha256=tokenizer_hash(self._path), vocabulary_size=tokenizer.get_vocab_size())
+            )
             self._trained = True
         held, self._held = self._held, []
         return [(record.split, None) for record in held]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpusmill.schemas import RecipeError
 from corpusmill.stages.tokenize import load_tokenizer
 
 __all__ = ["inspect_shard"]
@@ -16,7 +18,11 @@ def inspect_shard(shard: Path, rows: int, tokenizer_path: Path | None = None) ->
     """Yield lines that show the first *rows* rows of *shard*."""
     path = tokenizer_path or shard.resolve().parent.parent / "tokenizer.json"
     tokenizer = load_tokenizer(str(path)) if path.exists() else None
-    with pq.ParquetFile(shard) as file:
+    try:
+        file = pq.ParquetFile(shard)
+    except pa.ArrowInvalid as error:
+        raise RecipeError(f"{shard} is no Parquet file: {error}") from None
+    with file:
         yield f"{shard}: {file.metadata.num_rows:,} rows in {file.metadata.num_row_groups:,} row groups"
         yield from (f"  {field.name}: {field.type}" for field in file.schema_arrow)
         for batch in file.iter_batches(batch_size=rows):

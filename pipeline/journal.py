@@ -17,7 +17,7 @@ from types import TracebackType
 import msgspec
 
 from corpusmill.schemas import LockedError, OutputMismatchError
-from corpusmill.schemas.manifest import RunFinished, RunStarted, SegmentRecord, ShardRecord
+from corpusmill.schemas.manifest import RunFinished, RunStarted, SegmentRecord, ShardRecord, TokenizerMade
 
 __all__ = [
     "Event",
@@ -30,7 +30,7 @@ __all__ = [
     "write_atomically",
 ]
 
-Event = RunStarted | SegmentRecord | ShardRecord | RunFinished
+Event = RunStarted | TokenizerMade | SegmentRecord | ShardRecord | RunFinished
 _TEMPORARY = ".part"  # ends the name of a file that is being written
 
 
@@ -92,6 +92,22 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         self.events.append(event)
+
+    @property
+    def tokenizer_hash(self) -> str | None:
+        """The SHA-256 of the output's tokenizer, if there is one yet."""
+        return next((event.sha256 for event in self.events if isinstance(event, TokenizerMade)), None)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a batch was started and not finished."""
+        starts = sum(isinstance(event, RunStarted) for event in self.events)
+        return starts > sum(isinstance(event, RunFinished) for event in self.events)
+
+    def forget(self) -> None:
+        """Remove the journal: nothing that it named counts any more."""
+        self._path.unlink(missing_ok=True)
+        self.events = []
 
     def _load(self) -> list[Event]:
         """Return the recorded events; a last line that a crash cut off is removed from the file."""

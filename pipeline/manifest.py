@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 
-from corpusmill.journal import Event, write_atomically
+from corpusmill.chain import numbered
+from corpusmill.journal import Event, Journal, write_atomically
 from corpusmill.schemas import OutputMismatchError
+from corpusmill.schemas.inputs import SkippedFile
 from corpusmill.schemas.manifest import (
     DocumentCounts,
     Manifest,
@@ -22,40 +24,39 @@ from corpusmill.schemas.manifest import (
     SegmentRecord,
     ShardRecord,
     StageCounts,
+    TokenizerMade,
 )
-from corpusmill.stages.tokenize import load_tokenizer, tokenizer_hash
 
 __all__ = ["compile_manifest", "read_manifest", "write_manifest"]
 
 
-def compile_manifest(root: Path, events: Sequence[Event]) -> Manifest:
-    """Return the manifest of the output at *root* from its journal's *events*."""
+def compile_manifest(events: Sequence[Event], skipped: Sequence[SkippedFile] = ()) -> Manifest:
+    """Return the manifest of an output from its journal's *events*; *skipped* is what the last look passed over."""
     starts = [event for event in events if isinstance(event, RunStarted)]
     ends = [event for event in events if isinstance(event, RunFinished)]
     records = [event for event in events if isinstance(event, SegmentRecord)]
     shards = sorted((event for event in events if isinstance(event, ShardRecord)), key=lambda shard: shard.path)
     stages = _stages(starts, records)
     dropped = sum(sum(stage.dropped.values()) for stage in stages)
-    quarantined = sum(r.unreadable for r in records) + sum(stage.quarantined for stage in stages)
     return Manifest(
         complete=len(ends) == len(starts),
         documents=DocumentCounts(
             documents_in=sum(r.read + r.unreadable for r in records),
             kept=sum(shard.documents for shard in shards),
             dropped=dropped,
-            quarantined=quarantined,
+            quarantined=sum(map(_quarantined, records)),
         ),
         tokens=sum(shard.tokens for shard in shards),
         stages=stages,
         shards=shards,
         files=sorted((file for r in records for file in r.files), key=lambda file: file.path),
-        inputs=_inputs(starts, records),
+        inputs=_inputs(starts, records, skipped),
         languages=_added(r.languages for r in records),
         recipe=starts[-1].recipe,
         fingerprint=starts[-1].fingerprint,
         versions=starts[-1].versions,
-        tokenizer=_tokenizer(root),
-        runs=[_run(start, ends[at] if at < len(ends) else None) for at, start in enumerate(starts)],
+        tokenizer=_tokenizer(events),
+        runs=[_run(start, records, ends[at] if at < len(ends) else None) for at, start in enumerate(starts)],
     )
 
 
@@ -73,14 +74,11 @@ def read_manifest(root: Path) -> Manifest:
 
     """
     path = root / "manifest.json"
+    journal = root / "state" / "journal.jsonl"
+    if journal.exists() and Journal(journal).unfinished:
+        raise OutputMismatchError(f"the last run into {root} has not finished: run the same command again")
     if not path.exists():
-        started = (root / "state" / "journal.jsonl").exists()
-        hint = (
-            "the run there has not finished: run the same command again"
-            if started
-            else "give the output directory of a run"
-        )
-        raise OutputMismatchError(f"there is no {path}; {hint}")
+        raise OutputMismatchError(f"there is no {path}; give the output directory of a run")
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except msgspec.DecodeError as error:
@@ -89,13 +87,8 @@ def read_manifest(root: Path) -> Manifest:
 
 def _stages(starts: Sequence[RunStarted], records: Sequence[SegmentRecord]) -> list[StageCounts]:
     """Return the counts of every stage of the recipe, in its order."""
-    kinds: Counter[str] = Counter()
-    totals: dict[str, StageCounts] = {}
-    for table in starts[-1].recipe["stage"]:
-        kinds[table["kind"]] += 1
-        count = kinds[table["kind"]]
-        name = table["kind"] if count == 1 else f"{table['kind']}#{count}"
-        totals[name] = StageCounts(kind=name)
+    names = numbered([table["kind"] for table in starts[-1].recipe["stage"]])
+    totals = {name: StageCounts(kind=name) for name in names}
     for record in records:
         for counts in record.stages:
             totals[counts.kind].add(counts)
@@ -105,14 +98,16 @@ def _stages(starts: Sequence[RunStarted], records: Sequence[SegmentRecord]) -> l
     return [counts for counts in totals.values() if counts.kind != "pack"]
 
 
-def _inputs(starts: Sequence[RunStarted], records: Sequence[SegmentRecord]) -> dict[str, Any]:
+def _inputs(
+    starts: Sequence[RunStarted], records: Sequence[SegmentRecord], skipped: Sequence[SkippedFile]
+) -> dict[str, Any]:
     files = [file for start in starts for file in start.files]
     formats = Counter(file.format for file in files)
     return {
         "files": len(files),
         "bytes": sum(file.size for file in files),
         "formats": dict(sorted(formats.items())),
-        "skipped": [msgspec.to_builtins(file) for file in starts[-1].skipped],
+        "skipped": [msgspec.to_builtins(file) for file in skipped],
         "skipped_records": _added(r.skipped_records for r in records),
     }
 
@@ -124,18 +119,16 @@ def _added(tables: Any) -> dict[str, int]:
     return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _tokenizer(root: Path) -> dict[str, Any] | None:
-    path = root / "tokenizer.json"
-    if not path.exists():
+def _tokenizer(events: Sequence[Event]) -> dict[str, Any] | None:
+    made = [event for event in events if isinstance(event, TokenizerMade)]
+    if not made:
         return None
-    return {
-        "path": path.name,
-        "sha256": tokenizer_hash(path),
-        "vocabulary_size": load_tokenizer(str(path)).get_vocab_size(),
-    }
+    return {"path": "tokenizer.json", "sha256": made[0].sha256, "vocabulary_size": made[0].vocabulary_size}
 
 
-def _run(start: RunStarted, end: RunFinished | None) -> dict[str, Any]:
+def _run(start: RunStarted, records: Sequence[SegmentRecord], end: RunFinished | None) -> dict[str, Any]:
+    mine = {split.index for split in start.splits}
+    read = [record for record in records if record.split in mine]
     return {
         "started": start.started,
         "finished": end.finished if end else None,
@@ -143,4 +136,9 @@ def _run(start: RunStarted, end: RunFinished | None) -> dict[str, Any]:
         "workers": end.workers if end else None,
         "splits": len(start.splits),
         "files": len(start.files),
+        "documents": {"in": sum(r.read + r.unreadable for r in read), "quarantined": sum(map(_quarantined, read))},
     }
+
+
+def _quarantined(record: SegmentRecord) -> int:
+    return record.unreadable + sum(stage.quarantined for stage in record.stages)

@@ -102,6 +102,8 @@ class TableFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._writer is None:
+            if error is None:  # an earlier attempt that was not recorded may have left one
+                (self._root / self._name).unlink(missing_ok=True)
             return
         self._writer.close()
         if error is None:

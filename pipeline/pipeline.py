@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.chain import cut
+from corpusmill.read_records import as_metadata, scrubbed
 from corpusmill.recipe import load_recipe
 from corpusmill.schemas import DOCUMENTS, RecipeError
 from corpusmill.schemas.manifest import Manifest
@@ -31,7 +32,7 @@ class Pipeline:
     """
 
     def __init__(self, stages: Sequence[Stage | Callable[..., Any]], *, recipe: Recipe | None = None) -> None:
-        made = tuple(stage if isinstance(stage, Stage) else Function(function=stage) for stage in stages)
+        made = tuple(_as_stage(stage) for stage in ([stages] if isinstance(stages, Stage) else stages))
         self._recipe = recipe or Recipe(stages=made)
         self._stages = made
         cut(made)  # an order that cannot work is said here
@@ -124,20 +125,34 @@ def _step(stage: Stage) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     return resolve
 
 
+def _as_stage(given: Any) -> Stage:
+    if isinstance(given, Stage):
+        return given
+    if isinstance(given, type) and issubclass(given, Stage):
+        raise RecipeError(f"a pipeline takes stages, not their classes: write {given.__name__}()")
+    return Function(function=given)
+
+
 def _batch(documents: Sequence[Mapping[str, Any]], position: int) -> pa.RecordBatch:
     """Return dicts as a batch with the columns that readers emit."""
-    rows = []
-    for number, document in enumerate(documents, position):
-        html = document.get("html")
-        rows.append(
-            {
-                "id": str(document.get("id", number)),
-                "url": document.get("url"),
-                "source": document.get("source"),
-                # A decoded page is marked as UTF-8: the charset that it declares was true of bytes that are gone.
-                "html": codecs.BOM_UTF8 + html.encode("utf-8", "replace") if isinstance(html, str) else html,
-                "text": document.get("text"),
-                "metadata": document.get("metadata"),
-            }
-        )
+    rows = [_row(document, number) for number, document in enumerate(documents, position)]
     return pa.RecordBatch.from_pylist(rows, DOCUMENTS)
+
+
+def _row(document: Mapping[str, Any], number: int) -> dict[str, Any]:
+    if not isinstance(document, Mapping):
+        raise TypeError(f"document {number} is {type(document).__name__}, not a dict")
+    html, text, metadata = document.get("html"), document.get("text"), document.get("metadata")
+    for name, value, types in (("html", html, (str, bytes)), ("text", text, (str,))):
+        if value is not None and not isinstance(value, types):
+            raise TypeError(f"document {number}: {name!r} is {type(value).__name__}, not text")
+    id_ = document.get("id")
+    return {
+        "id": scrubbed(str(number if id_ is None else id_)),
+        "url": document.get("url"),
+        "source": document.get("source"),
+        # A decoded page is marked as UTF-8: the charset that it declares was true of bytes that are gone.
+        "html": codecs.BOM_UTF8 + scrubbed(html).encode() if isinstance(html, str) else html,
+        "text": scrubbed(text) if text is not None else None,
+        "metadata": metadata if metadata is None or isinstance(metadata, str) else as_metadata(dict(metadata)),
+    }

@@ -6,6 +6,7 @@ where; the files after it are read as if nothing had happened.
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from corpusmill.formats import DAMAGE, open_stream
+from corpusmill.formats import open_stream
 from corpusmill.read_parquet import read_parquet
 from corpusmill.read_records import DocumentRow, Quarantined, SkippedRecord, record_row, scrubbed
 from corpusmill.read_warc import read_warc
-from corpusmill.schemas import DOCUMENTS
+from corpusmill.schemas import DOCUMENTS, CorpusmillError, RetryableError
 from corpusmill.schemas.inputs import InputFile, InputSettings, Split
 from corpusmill.schemas.sizes import parse_size
 from corpusmill.stages.encoding import decode_text
@@ -27,7 +28,8 @@ __all__ = ["Quarantined", "SkippedRecord", "read"]
 
 _ROWS = 256
 _BYTES = 8_000_000
-_DAMAGE = (*DAMAGE, pa.ArrowException)
+# The file may be whole: putting it into quarantine would lose it for good.
+_PASSING = frozenset({errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT})
 
 
 def read(split: Split, settings: InputSettings) -> Iterator[pa.RecordBatch | Quarantined | SkippedRecord]:
@@ -72,7 +74,13 @@ def _read_file(file: InputFile, settings: InputSettings) -> Iterator[DocumentRow
         for item in readers[file.format](file, settings, limit):
             number += 1
             yield item
-    except _DAMAGE as error:
+    except CorpusmillError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _PASSING:
+            raise RetryableError(
+                f"{file.name} cannot be read now ({error.strerror}); run the same command again"
+            ) from error
         why = f"{file.name} cannot be read past record {number}: " if number >= 0 else f"{file.name} cannot be read: "
         yield Quarantined(None, file.name, number + 1, why + _words(error))
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from corpusmill.chain import name_stages
+from corpusmill.chain import name_stages, numbered
 from corpusmill.schemas import RecipeError, did_you_mean
 from corpusmill.schemas.inputs import InputSettings
 from corpusmill.schemas.recipe import OutputSettings, Recipe
@@ -125,7 +125,10 @@ def _resource(stage: Stage, path: str) -> bytes:
 
 def _function_name(value: Any) -> str:
     if callable(value):
-        return f"{value.__module__}:{value.__qualname__}"
+        # Two lambdas have one name; what they do is in their code.
+        code = getattr(value, "__code__", None)
+        digest = f"#{hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()[:12]}" if code else ""
+        return f"{value.__module__}:{value.__qualname__}{digest if '<' in value.__qualname__ else ''}"
     raise NotImplementedError(f"no plain form for {type(value).__name__}")
 
 
@@ -162,18 +165,18 @@ def _apply(table: dict[str, Any], change: str) -> None:
         table["seed"] = value
         return
     if place in {"input", "output"}:
-        table.setdefault(place, {})[setting] = value
+        settings = table.setdefault(place, {})
+        if isinstance(settings, dict):  # what is no table is refused when the recipe is read
+            settings[setting] = value
         return
-    stages = [stage for stage in table.get("stage", []) if isinstance(stage, dict)]
-    kinds = [str(stage.get("kind")) for stage in stages]
-    numbered = [
-        kind if kinds[:at].count(kind) == 0 else f"{kind}#{kinds[:at].count(kind) + 1}" for at, kind in enumerate(kinds)
-    ]
-    if place not in numbered:
+    given = table.get("stage", [])
+    stages = [stage for stage in given if isinstance(stage, dict)] if isinstance(given, list) else []
+    names = numbered([str(stage.get("kind")) for stage in stages])
+    if place not in names:
         raise RecipeError(
-            f"{where}: the recipe has no stage {place!r}{did_you_mean(place, [*numbered, 'input', 'output'])}"
+            f"{where}: the recipe has no stage {place!r}{did_you_mean(place, [*names, 'input', 'output'])}"
         )
-    stages[numbered.index(place)][setting] = value
+    stages[names.index(place)][setting] = value
 
 
 def _value(raw: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ __all__ = ["summary", "write_report"]
 _TOKENS_PER_PARAMETER = (
     20  # compute-optimal training: Hoffmann et al. 2022, Training Compute-Optimal Large Language Models
 )
-_EXAMPLES = 3
+_EXAMPLES = 3  # rejects shown of each reason
+_LISTED = 200  # skipped files and quarantined inputs that are listed
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bar: #3a7bd5; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
@@ -145,7 +147,8 @@ def _page(root: Path, manifest: Manifest) -> Iterator[str]:
     yield f"<p>{inputs['files']:,} files, {inputs['bytes']:,} bytes: {escape(formats)}.</p>"
     if inputs["skipped"]:
         yield _table(
-            ["skipped file", "why"], ([escape(file["name"]), escape(file["why"])] for file in inputs["skipped"][:200])
+            ["skipped file", "why"],
+            ([escape(file["name"]), escape(file["why"])] for file in inputs["skipped"][:_LISTED]),
         )
     yield from _quarantine(root, manifest)
 
@@ -197,7 +200,7 @@ def _examples(root: Path, manifest: Manifest) -> Iterator[str]:
     for file in manifest.files:
         if not file.path.startswith("rejects/"):
             continue
-        for row in pq.read_table(root / file.path).to_pylist():
+        for row in _side_rows(root / file.path):
             key = (row["stage"], row["reason"])
             seen[key] = seen.get(key, 0) + 1
             if seen[key] > _EXAMPLES:
@@ -213,19 +216,22 @@ def _measured(row: dict[str, Any]) -> str:
 
 
 def _quarantine(root: Path, manifest: Manifest) -> Iterator[str]:
-    rows = [
-        row
-        for file in manifest.files
-        if file.path.startswith("quarantine/")
-        for row in pq.read_table(root / file.path).to_pylist()
-    ]
+    tables = [root / file.path for file in manifest.files if file.path.startswith("quarantine/")]
+    rows = list(islice((row for path in tables for row in _side_rows(path)), _LISTED))
     if rows:
         yield "<h2>Quarantine</h2>"
         names = ("source", "offset", "stage", "error")
         yield _table(
             list(names),
-            ([escape(str(row[name])) if row[name] is not None else "" for name in names] for row in rows[:200]),
+            ([escape(str(row[name])) if row[name] is not None else "" for name in names] for row in rows),
         )
+
+
+def _side_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a side table, a bounded number in memory."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=1024):
+            yield from batch.to_pylist()
 
 
 def _bar(share: float) -> str:

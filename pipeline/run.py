@@ -7,35 +7,34 @@ the old ones; an input that changed under a finished split, or another recipe, i
 from __future__ import annotations
 
 import os
+import pickle
 import platform
-import shutil
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from corpusmill import __version__
-from corpusmill.chain import Chain, cut
-from corpusmill.discover import Discovery, discover, plan_splits
+from corpusmill.batches import now, start_batch, with_paths
+from corpusmill.chain import Chain, NamedStage, cut
+from corpusmill.discover import Discovery, discover
 from corpusmill.engine import Engine
 from corpusmill.executors import default_workers, open_executor
-from corpusmill.journal import Journal, OutputLock, remove_temporary, write_atomically
+from corpusmill.journal import Journal, OutputLock, write_atomically
 from corpusmill.manifest import compile_manifest, write_manifest
+from corpusmill.output import LOCK, check_ours, check_recorded, check_same_recipe, remove_ours, sweep
 from corpusmill.progress import NoProgress, Progress
-from corpusmill.recipe import fingerprint, recipe_table
+from corpusmill.recipe import fingerprint
 from corpusmill.report import write_report
-from corpusmill.schemas import OutputMismatchError, RecipeError
-from corpusmill.schemas.inputs import InputFile
-from corpusmill.schemas.manifest import Manifest, RunFinished, RunStarted, SegmentRecord, ShardRecord
+from corpusmill.schemas import RecipeError
+from corpusmill.schemas.manifest import Manifest, RunFinished, RunStarted, SegmentRecord, ShardRecord, TokenizerMade
 from corpusmill.schemas.recipe import Recipe
-from corpusmill.schemas.sizes import parse_size
+from corpusmill.stages import CorpusStage, Pack, Tokenize
 from corpusmill.stages.tokenize import tokenizer_hash
 
-__all__ = ["library_versions", "run"]
+__all__ = ["check_chain", "library_versions", "run"]
 
-_OURS = ("shards", "rejects", "signals", "quarantine", "state", "manifest.json", "report.html", "tokenizer.json")
 _LIBRARIES = (
     "pyarrow",
     "resiliparse",
@@ -84,41 +83,36 @@ def run(
     if workers < 1:
         raise RecipeError(f"workers must be at least 1, not {workers}")
     chain = cut(recipe.stages)
-    chain.signal_fields()
+    check_chain(chain, processes=executor == "processes" or (executor is None and workers > 1))
     identity = fingerprint(recipe)
-    if chain.tokenize is not None and chain.tokenize.tokenizer != "train":
-        chain.tokenize.end_id()  # a tokenizer that does not fit is found here, not an hour later
-    for named in chain.stages:
-        _check_opens(named.stage)
     root = Path(output).resolve()
-    found = discover([os.fspath(i) for i in inputs], recipe.input)
-    for message in found.messages:
+    found = discover([os.fspath(given) for given in inputs], recipe.input)
+    for message in (*found.messages, *chain.warnings()):
         progress.message(message)
-    _check_ours(root)
-    with OutputLock(root / "state" / "lock"):
-        if restart:
-            _remove_ours(root)
-        remove_temporary(root)
+    check_ours(root)
+    with OutputLock(root / "state" / LOCK), open_executor(executor, workers) as pool:
         journal = Journal(root / "state" / "journal.jsonl")
-        _check_same(journal, identity, recipe)
-        started = _start(journal, recipe, identity, found, progress)
-        if not started:
-            raise RecipeError(
-                f"there is nothing to read in {', '.join(map(str, inputs))}: {len(found.skipped)} files were skipped"
-                + "".join(f"\n  {file.name}: {file.why}" for file in found.skipped[:5])
-            )
-        _put_tokenizer(root, chain)
-        with open_executor(executor, workers) as pool:
-            engine = Engine(
-                root, recipe, chain, journal, pool, workers, lambda: _shard_metadata(root, identity), progress
-            )
-            try:
-                _work(engine, journal, workers)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)  # what is running ends in order, what is waiting is not begun
-                raise
-        shutil.rmtree(root / "state" / "spill", ignore_errors=True)  # a run that was killed may have left some there
-        manifest = compile_manifest(root, journal.events)
+        if restart:
+            remove_ours(root, journal)
+        check_same_recipe(journal, identity, recipe)
+        check_recorded(root, journal)
+        sweep(root, journal)
+        moved = start_batch(journal, recipe, identity, found, library_versions())
+        if not journal.events:
+            raise RecipeError(_nothing_to_read(inputs, found))
+        if not journal.unfinished:
+            progress.message("nothing is new since the last run")
+        _put_tokenizer(root, chain, journal)
+        engine = Engine(
+            root, recipe, chain, journal, pool, workers, lambda: _shard_metadata(journal, identity), progress
+        )
+        try:
+            _work(engine, journal, workers, moved)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # what is running ends in order, what is waiting is not begun
+            raise
+        sweep(root, journal)
+        manifest = compile_manifest(journal.events, found.skipped)
         write_manifest(root, manifest)
         write_report(root, manifest)
     return manifest
@@ -133,112 +127,55 @@ def library_versions() -> dict[str, str]:
     }
 
 
-def _check_opens(stage: Any) -> None:
-    """Open a stage once before anything is read, so that a missing package or file ends the run before it began."""
-    from corpusmill.stages import CorpusStage, Pack, Tokenize
+def check_chain(chain: Chain, *, processes: bool = False) -> None:
+    """Find before anything is read what would end a run after an hour: a missing package or file, settings that clash.
 
-    if isinstance(stage, CorpusStage):
-        stage.sketch()
-    elif not isinstance(stage, Pack | Tokenize):
-        stage.open()
+    Raises:
+        RecipeError: a stage cannot be opened, or cannot be sent to worker processes.
 
-
-def _check_ours(root: Path) -> None:
-    """Refuse an output directory that holds other people's files."""
-    if root.exists() and not root.is_dir():
-        raise RecipeError(f"the output {root} is a file; give a directory")
-    if root.exists() and not (root / "state").is_dir() and any(root.iterdir()):
-        raise RecipeError(f"the output {root} is not empty and was not written by corpusmill; give a new directory")
-
-
-def _remove_ours(root: Path) -> None:
-    """Remove what runs write, and nothing else; the lock that is held stays."""
-    for name in _OURS:
-        path = root / name
-        if name == "state":
-            for item in path.iterdir():
-                if item.name != "lock":
-                    shutil.rmtree(item) if item.is_dir() else item.unlink()
-        elif path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    """
+    chain.signal_fields()
+    if chain.tokenize is not None and chain.tokenize.tokenizer != "train":
+        chain.tokenize.end_id()
+    if chain.pack is not None and chain.tokenize is not None:
+        chain.pack.check_padding(chain.tokenize)
+    for named in chain.stages:
+        if isinstance(named.stage, CorpusStage):
+            named.stage.sketch()
+        elif not isinstance(named.stage, Pack | Tokenize):
+            named.stage.open()
+        if processes:
+            _check_pickles(named)
 
 
-def _check_same(journal: Journal, identity: str, recipe: Recipe) -> None:
-    """Refuse to go on with another recipe than the one that wrote what is there."""
-    starts = [event for event in journal.events if isinstance(event, RunStarted)]
-    if not starts or starts[-1].fingerprint == identity:
-        return
-    differences = "\n".join(f"  {line}" for line in _differences(starts[-1].recipe, recipe_table(recipe)))
-    raise OutputMismatchError(
-        "the output was written with another recipe, so its shards would not fit together:\n"
-        f"{differences or '  the version of a stage or the contents of a file that a stage names'}\n"
-        "use another output directory, or --restart to remove what is there and begin again"
-    )
+def _check_pickles(named: NamedStage) -> None:
+    try:
+        pickle.dumps(named.stage)
+    except Exception as error:  # noqa: BLE001  pickling runs the code of whatever the stage holds
+        raise RecipeError(
+            f"{named.name} cannot be sent to worker processes ({error}); define its function at the top of a module, "
+            "or run with one worker"
+        ) from None
 
 
-def _differences(old: Any, new: Any, place: str = "") -> list[str]:
-    """Return one line per setting that differs between two recipe tables."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        keys = sorted({*old, *new} - {"name", "description", "source"})
-        return [line for key in keys for line in _differences(old.get(key), new.get(key), f"{place}.{key}".lstrip("."))]
-    if isinstance(old, Sequence) and isinstance(new, Sequence) and not isinstance(old, str) and len(old) == len(new):
-        return [
-            line
-            for at, pair in enumerate(zip(old, new, strict=True))
-            for line in _differences(*pair, f"{place}[{at + 1}]")
-        ]
-    return [] if old == new else [f"{place}: {_short(old)} -> {_short(new)}"]
+def _nothing_to_read(inputs: Sequence[Any], found: Discovery) -> str:
+    lines = [f"  {file.name}: {file.why}" for file in found.skipped[:5]]
+    first = f"there is nothing to read in {', '.join(map(str, inputs))}: {len(found.skipped)} files were skipped"
+    return "\n".join([first, *lines])
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."
-
-
-def _start(journal: Journal, recipe: Recipe, identity: str, found: Discovery, progress: Progress) -> list[RunStarted]:
-    """Record the inputs that are new as a batch of their own; return all batches."""
-    starts = [event for event in journal.events if isinstance(event, RunStarted)]
-    known = {file.name: file for start in starts for file in start.files}
-    changed = [file.name for file in found.files if file.name in known and not _same_file(known[file.name], file)]
-    if changed:
-        raise OutputMismatchError(
-            f"{len(changed)} inputs changed after they were read: {', '.join(changed[:5])}{' …' if len(changed) > 5 else ''}; "
-            "give changed documents a new name, use another output directory, or --restart"
-        )
-    new = tuple(file for file in found.files if file.name not in known)
-    if new:
-        first = sum(len(start.splits) for start in starts)
-        started = RunStarted(
-            splits=plan_splits(new, parse_size(recipe.input.split_size), first),
-            files=new,
-            skipped=tuple(found.skipped),
-            fingerprint=identity,
-            recipe=recipe_table(recipe),
-            versions=library_versions(),
-            started=_now(),
-        )
-        journal.append(started)
-        starts.append(started)
-    elif starts and sum(isinstance(event, RunFinished) for event in journal.events) == len(starts):
-        progress.message("nothing is new since the last run")
-    return starts
-
-
-def _same_file(old: InputFile, new: InputFile) -> bool:
-    return (old.size, old.mtime_ns) == (new.size, new.mtime_ns)
-
-
-def _put_tokenizer(root: Path, chain: Chain) -> None:
+def _put_tokenizer(root: Path, chain: Chain, journal: Journal) -> None:
     """Put the very tokenizer that is used beside the shards; one that is to be trained comes later."""
-    if chain.tokenize is None or chain.tokenize.tokenizer == "train":
+    if chain.tokenize is None or chain.tokenize.tokenizer == "train" or journal.tokenizer_hash is not None:
         return
-    with write_atomically(root / "tokenizer.json") as temporary:
-        chain.tokenize.load().save(str(temporary))
+    path = root / "tokenizer.json"
+    tokenizer = chain.tokenize.load()
+    with write_atomically(path) as temporary:
+        tokenizer.save(str(temporary))
+    journal.append(TokenizerMade(sha256=tokenizer_hash(path), vocabulary_size=tokenizer.get_vocab_size()))
 
 
-def _work(engine: Engine, journal: Journal, workers: int) -> None:
+def _work(engine: Engine, journal: Journal, workers: int, moved: Mapping[str, str]) -> None:
     """Finish every batch that is not finished, in order."""
     events = list(journal.events)
     starts = [at for at, event in enumerate(events) if isinstance(event, RunStarted)]
@@ -255,23 +192,18 @@ def _work(engine: Engine, journal: Journal, workers: int) -> None:
                 engine.replay(done)
             continue
         began = time.monotonic()
-        engine.run(
-            start.splits, done, [*shards, *(e for e in journal.events[len(events) :] if isinstance(e, ShardRecord))]
-        )
-        journal.append(RunFinished(finished=_now(), seconds=round(time.monotonic() - began, 3), workers=workers))
+        splits = [with_paths(split, moved) for split in start.splits]
+        later = [event for event in journal.events[len(events) :] if isinstance(event, ShardRecord)]
+        engine.run(splits, done, [*shards, *later])
+        journal.append(RunFinished(finished=now(), seconds=round(time.monotonic() - began, 3), workers=workers))
 
 
-def _shard_metadata(root: Path, identity: str) -> dict[str, str]:
+def _shard_metadata(journal: Journal, identity: str) -> dict[str, str]:
     """Return the footer of a shard: where it comes from, without a clock."""
     metadata = {"corpusmill.version": __version__, "corpusmill.fingerprint": identity}
-    path = root / "tokenizer.json"
-    if path.exists():
+    if journal.tokenizer_hash is not None:
         metadata |= {
-            "corpusmill.tokenizer_sha256": tokenizer_hash(path),
+            "corpusmill.tokenizer_sha256": journal.tokenizer_hash,
             "corpusmill.tokenizer_engine": f"tokenizers {version('tokenizers')}",
         }
     return metadata
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -39,8 +39,9 @@ def _sample(pipeline: Pipeline, recipe: Recipe, inputs: Sequence[str], size: int
     for document in pipeline.documents(_rows(recipe, inputs)):
         if size <= 0:
             return
-        size -= len(document["text"].encode())
-        yield document["text"]
+        text = document["text"] or ""
+        size -= len(text.encode())
+        yield text
 
 
 def _rows(recipe: Recipe, inputs: Sequence[str]) -> Iterator[dict[str, Any]]:

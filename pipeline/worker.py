@@ -21,12 +21,12 @@ import pyarrow.compute as pc
 import xxhash
 
 from corpusmill.chain import NamedStage, Segment
-from corpusmill.journal import sync, temporary_name
+from corpusmill.journal import file_hash, sync, temporary_name
 from corpusmill.parquet import TableFile
 from corpusmill.readers import Quarantined, SkippedRecord, read
-from corpusmill.schemas import QUARANTINE, REJECTS, StageError
+from corpusmill.schemas import QUARANTINE, REJECTS, CorpusmillError, StageError
 from corpusmill.schemas.inputs import InputSettings, Split
-from corpusmill.schemas.manifest import SegmentRecord, StageCounts
+from corpusmill.schemas.manifest import FileRecord, SegmentRecord, StageCounts
 from corpusmill.schemas.recipe import OutputSettings
 from corpusmill.stages import CorpusStage, Stage
 from corpusmill.stages.base import as_batch
@@ -34,13 +34,13 @@ from corpusmill.stages.base import as_batch
 __all__ = ["SegmentJob", "isolate", "run_segment", "subset_of"]
 
 _EXCERPT = 500
-_HOPELESS = 16  # a stage that fails on this many documents of one batch, and on all of them, is broken, not unlucky
 
 
 @dataclass(frozen=True)
 class SegmentJob:
-    """All that a worker needs; it travels between processes."""
+    """All that a worker needs; it travels between processes. `run` is different for every run."""
 
+    run: str
     output: str
     split: Split
     number: int
@@ -56,6 +56,7 @@ class SegmentJob:
 
 def run_segment(job: SegmentJob) -> SegmentRecord:
     """Run the segment and return its record; every file it names is complete and on disk."""
+    _forget_other_runs(job.run)
     with ExitStack() as stack:
         run = _SegmentRun(job, stack)
         for batch in run.batches():
@@ -78,7 +79,9 @@ def isolate(
     """Apply *function*, halving the batch where it raises: return (rows, result) pairs and the single rows that failed."""
     try:
         return [(batch, function(batch))], []
-    except StageError:
+    except CorpusmillError as error:  # a bug in a stage, or a setting that cannot work: no document is to blame
+        if isinstance(error, StageError) and not error.document and "id" in batch.schema.names:
+            error.document = batch.column("id")[0].as_py() if batch.num_rows == 1 else None
         raise
     except Exception as error:  # noqa: BLE001  whatever a stage raises costs its document, not the run
         if batch.num_rows <= 1:
@@ -87,6 +90,18 @@ def isolate(
     done, failed = isolate(function, batch.slice(0, half))
     more_done, more_failed = isolate(function, batch.slice(half))
     return done + more_done, failed + more_failed
+
+
+_current_run = ""
+
+
+def _forget_other_runs(run: str) -> None:
+    """Close the stages of another run: the files that they name (lexicons, the tokenizer) may hold something else now."""
+    global _current_run
+    if run != _current_run:
+        _opened.cache_clear()
+        _sketcher.cache_clear()
+        _current_run = run
 
 
 @lru_cache(maxsize=64)
@@ -111,7 +126,8 @@ class _SegmentRun:
         name = f"split-{job.split.index:06d}-{job.number}"
 
         def table(folder: str, schema: pa.Schema) -> TableFile:
-            return stack.enter_context(TableFile(self._root, f"{folder}/{name}.parquet", schema))
+            level = job.settings.compression_level
+            return stack.enter_context(TableFile(self._root, f"{folder}/{name}.parquet", schema, level=level))
 
         self._rejects = table("rejects", REJECTS)
         self._quarantine = table("quarantine", QUARANTINE)
@@ -131,7 +147,9 @@ class _SegmentRun:
         record.stages = list(self._counts.values())
         record.files = [f.record for f in (self._rejects, self._quarantine, self._signals) if f.record is not None]
         record.spill = self._spill.name
-        record.sketches = self._sketches.name
+        if self._sketches.name is not None:
+            path = self._sketches.name
+            record.sketches = FileRecord(path=path, rows=self._sketches.rows, sha256=file_hash(self._root / path))
         record.seconds = round(time.perf_counter() - self._started, 3)
         for counts in record.stages:
             counts.seconds = round(counts.seconds, 3)
@@ -208,20 +226,14 @@ class _SegmentRun:
     ) -> list[Any]:
         """Apply *function*; documents on which it raises go to quarantine."""
         parts, failed = isolate(function, batch)
-        if failed and not parts and len(failed) >= _HOPELESS:
-            error = failed[0][1]
-            raise StageError(
-                f"{named.name} failed on every one of {len(failed)} documents, "
-                f"the first time with {type(error).__name__}: {error}",
-                stage=named.name,
-                split=self._record.split,
-            ) from error
         for row, error in failed:
             source = row.column("source")[0].as_py() or ""
             self._put_away(row.column("id")[0].as_py(), source, None, named.name, f"{type(error).__name__}: {error}")
             counts = self._count(named)
             counts.documents_in += 1
             counts.quarantined += 1
+            where = f"{type(error).__name__}: {error} (document {row.column('id')[0].as_py()!r})"
+            self._record.first_errors.setdefault(named.name, where)
         return parts
 
     def _count(self, named: NamedStage) -> StageCounts:
@@ -312,6 +324,7 @@ class _IpcFile:
         self._options = pa.ipc.IpcWriteOptions(compression=compression)
         self._temporary = temporary_name(self._path)
         self._writer: Any = None
+        self.rows = 0
         self.name: str | None = None
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -320,6 +333,7 @@ class _IpcFile:
             self._temporary.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pa.ipc.new_stream(str(self._temporary), batch.schema, options=self._options)
         self._writer.write_batch(batch)
+        self.rows += batch.num_rows
 
     def __enter__(self) -> _IpcFile:
         return self

@@ -21,6 +21,7 @@ __all__ = [
     "SegmentRecord",
     "ShardRecord",
     "StageCounts",
+    "TokenizerMade",
 ]
 
 
@@ -89,7 +90,9 @@ class SegmentRecord(msgspec.Struct, kw_only=True, tag="segment", tag_field="even
     files: list[FileRecord] = msgspec.field(default_factory=list)
     kept: int = 0
     spill: str | None = None
-    sketches: str | None = None
+    sketches: FileRecord | None = None
+    first_errors: dict[str, str] = msgspec.field(default_factory=dict)
+    """For each stage that crashed on a document: the first error, and the id of that document."""
     subsets: dict[str, int] = msgspec.field(default_factory=dict)
     """Tokens (or characters) of each subset; only in the last segment."""
     languages: dict[str, int] = msgspec.field(default_factory=dict)
@@ -100,12 +103,23 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field
     """The start of a batch of new files: their splits follow those of earlier batches."""
 
     splits: tuple[Split, ...]
-    files: tuple[InputFile, ...]
     skipped: tuple[SkippedFile, ...]
     fingerprint: str
     recipe: dict[str, Any]
     versions: dict[str, str]
     started: str
+
+    @property
+    def files(self) -> tuple[InputFile, ...]:
+        """The files of the batch, in order."""
+        return tuple(part.file for split in self.splits for part in split.parts)
+
+
+class TokenizerMade(msgspec.Struct, frozen=True, kw_only=True, tag="tokenizer", tag_field="event"):
+    """The tokenizer of the output: from now on no other may write into its shards."""
+
+    sha256: str
+    vocabulary_size: int
 
 
 class RunFinished(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_field="event"):

@@ -167,8 +167,11 @@ class Deduplicate(CorpusStage, frozen=True, kw_only=True):
 
         def run(batch: pa.RecordBatch) -> pa.RecordBatch:
             texts = [text or "" for text in batch.column("text").to_pylist()]
-            ids = batch.column("id").to_pylist() if "id" in batch.schema.names else range(len(texts))
-            columns: dict[str, Any] = {"id": [str(i) for i in ids], "content": [_content_hash(text) for text in texts]}
+            ids = batch.column("id").to_pylist() if "id" in batch.schema.names else [None] * len(texts)
+            columns: dict[str, Any] = {
+                "id": [str(row if i is None else i) for row, i in enumerate(ids)],
+                "content": [_content_hash(text) for text in texts],
+            }
             if self.near:
                 shingles = [shingle_hashes(text, self.shingle_words) for text in texts]
                 columns["signature"] = _signatures(shingles, self.permutations)
@@ -216,32 +219,30 @@ class _Index:
         self._settings = settings
         self._lsh = MinHashLSH(num_perm=settings.permutations, params=settings.banding)
         self._content: dict[bytes, str] = {}
-        # Where each kept document lies: its table is memory-mapped when it comes from disk, so shingles cost no memory.
-        self._tables: list[pa.Table] = []
+        # Where each kept document lies. Batches that come from disk are memory-mapped and must not be combined: that would
+        # copy every shingle of the corpus into memory.
+        self._batches: list[pa.RecordBatch] = []
         self._kept: list[tuple[int, int]] = []
 
     def add(self, split: int, sketches: pa.Table) -> list[tuple[int, pa.StructArray]]:
         """Judge the documents of *split* against all kept ones, in row order; the verdicts are known at once."""
-        sketches = sketches.combine_chunks()
-        self._tables.append(sketches)
-        ids = sketches.column("id").to_pylist()
-        contents = sketches.column("content").to_pylist()
-        signatures = self._matrix(sketches)
-        drops = [
-            self._judge(row, ids[row], contents[row], None if signatures is None else signatures[row])
-            for row in range(len(ids))
-        ]
+        drops: list[Drop | None] = []
+        for batch in sketches.to_batches():
+            self._batches.append(batch)
+            ids, contents = batch.column("id").to_pylist(), batch.column("content").to_pylist()
+            signatures = self._matrix(batch)
+            for row, (id_, content) in enumerate(zip(ids, contents, strict=True)):
+                drops.append(self._judge(row, id_, content, None if signatures is None else signatures[row]))
         return [(split, verdict_array(drops))]
 
     def finish(self) -> list[tuple[int, pa.StructArray]]:
         """Return nothing: no split ever waits."""
         return []
 
-    def _matrix(self, sketches: pa.Table) -> npt.NDArray[np.uint32] | None:
-        if not self._settings.near or not sketches.num_rows:
+    def _matrix(self, sketches: pa.RecordBatch) -> npt.NDArray[np.uint32] | None:
+        if not self._settings.near:
             return None
-        (chunk,) = sketches.column("signature").chunks
-        flat: npt.NDArray[np.uint32] = chunk.flatten().to_numpy(zero_copy_only=False)
+        flat: npt.NDArray[np.uint32] = sketches.column("signature").flatten().to_numpy(zero_copy_only=False)
         return flat.reshape(-1, self._settings.permutations)
 
     def _judge(self, row: int, id_: str, content: bytes, signature: Any) -> Drop | None:
@@ -255,7 +256,7 @@ class _Index:
             if found is not None:
                 return found
             self._lsh.insert(len(self._kept), minhash)
-        self._kept.append((len(self._tables) - 1, row))
+        self._kept.append((len(self._batches) - 1, row))
         self._content[content] = id_
         return None
 
@@ -271,17 +272,17 @@ class _Index:
                 best = similarity, ordinal
         if best is None:
             return None
-        table, kept_row = self._kept[best[1]]
-        ref = self._tables[table].column("id")[kept_row].as_py()
+        batch, kept_row = self._kept[best[1]]
+        ref = self._batches[batch].column("id")[kept_row].as_py()
         return Drop("near_duplicate", best[0], limit, ref)
 
     def _similarity(self, row: int, ordinal: int, minhash: Any) -> float:
-        table, kept_row = self._kept[ordinal]
+        batch, kept_row = self._kept[ordinal]
         if self._settings.verify == "exact":
-            return jaccard(self._shingles(len(self._tables) - 1, row), self._shingles(table, kept_row))
-        values = self._tables[table].column("signature")[kept_row].values.to_numpy(zero_copy_only=False)
+            return jaccard(self._shingles(len(self._batches) - 1, row), self._shingles(batch, kept_row))
+        values = self._batches[batch].column("signature")[kept_row].values.to_numpy(zero_copy_only=False)
         return float(np.count_nonzero(values == minhash.hashvalues)) / self._settings.permutations
 
-    def _shingles(self, table: int, row: int) -> Hashes:
-        values: Hashes = self._tables[table].column("shingles")[row].values.to_numpy(zero_copy_only=False)
+    def _shingles(self, batch: int, row: int) -> Hashes:
+        values: Hashes = self._batches[batch].column("shingles")[row].values.to_numpy(zero_copy_only=False)
         return values

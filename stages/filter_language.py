@@ -170,7 +170,7 @@ class FilterLanguage(DocumentStage, frozen=True, kw_only=True):
             if keep and language not in keep and language != UNDETERMINED:
                 return Drop("language", score, None, language)
             # Where all languages are kept, a page in two of them is no doubtful one: only what fits neither is.
-            certain = score if keep else min(round(score + (second_score or 0.0), 4), 1.0)
+            certain = score if keep or language in limits else min(round(score + (second_score or 0.0), 4), 1.0)
             if certain < limit or (keep and language == UNDETERMINED):
                 return Drop("low_score", certain, limit, language)
             return document

@@ -26,8 +26,11 @@ class Function(DocumentStage, frozen=True, kw_only=True):
     """The function itself, or its name as `package.module:name`."""
 
     def __post_init__(self) -> None:
-        if not callable(self.function) and not (isinstance(self.function, str) and ":" in self.function):
-            raise RecipeError(f"function.function: expected a function or 'package.module:name', got {self.function!r}")
+        named = isinstance(self.function, str) and ":" in self.function
+        if isinstance(self.function, type) or not (named or hasattr(self.function, "__qualname__")):
+            raise RecipeError(
+                f"function.function: expected a named function or 'package.module:name', got {self.function!r}"
+            )
 
     def build(self) -> Apply:
         """Resolve the function and return its adapter."""
@@ -59,8 +62,8 @@ def _resolve(name: str) -> Callable[[dict[str, Any]], Any]:
     module, _, attribute = name.partition(":")
     try:
         function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise RecipeError(f"function.function: cannot import {name!r}: {error}") from None
+    except Exception as error:  # noqa: BLE001  a user's module may raise anything when it is imported
+        raise RecipeError(f"function.function: cannot import {name!r}: {type(error).__name__}: {error}") from None
     if not callable(function):
         raise RecipeError(f"function.function: {name!r} is not callable")
     return function  # type: ignore[no-any-return]

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from msgspec import Meta
 
-from corpusmill.schemas import StageError
+from corpusmill.schemas import RecipeError, StageError
 from corpusmill.stages.base import BatchFunction, Stage, as_batch
+from corpusmill.stages.tokenize import Tokenize
 
 __all__ = ["Pack", "Packer", "training_pairs"]
 
@@ -43,6 +44,12 @@ class Pack(Stage, frozen=True, kw_only=True):
     """The id that fills a row up; masked by `n_tokens`."""
     window: Annotated[int, Meta(ge=1)] = 4096
     """Documents that `best_fit` looks at together; more pack tighter and take more memory."""
+
+    def check_padding(self, tokenize: Tokenize) -> None:
+        """Refuse a padding token that the vocabulary of *tokenize* does not have: rows could not be decoded."""
+        size = tokenize.vocabulary_size if tokenize.tokenizer == "train" else tokenize.load().get_vocab_size()
+        if self.padding_token >= size:
+            raise RecipeError(f"pack.padding_token: {self.padding_token} is no token of a vocabulary of {size:,}")
 
     def packer(self, token_type: pa.DataType) -> Packer:
         """Return the stateful half for ids of *token_type*: documents go in batch by batch, full sequences come out."""
@@ -174,8 +181,9 @@ class Packer:
 def _pieces(batch: pa.RecordBatch) -> Iterator[Piece]:
     """Yield every document of *batch* as one piece."""
     lists = batch.column("input_ids")
-    for row, id_ in enumerate(batch.column("id").to_pylist()):
-        yield Piece(id_, 0, lists[row].values.to_numpy(zero_copy_only=False))
+    ids = batch.column("id").to_pylist() if "id" in batch.schema.names else range(batch.num_rows)
+    for row, id_ in enumerate(ids):
+        yield Piece(str(row if id_ is None else id_), 0, lists[row].values.to_numpy(zero_copy_only=False))
 
 
 def training_pairs(batch: pa.RecordBatch | pa.Table) -> tuple[Tokens, Tokens]:

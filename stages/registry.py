@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -26,6 +27,8 @@ from corpusmill.stages.strip_html import StripHtml
 from corpusmill.stages.tokenize import Tokenize
 
 __all__ = ["PLUGIN_GROUP", "known_stages", "stage_from"]
+
+_LOGGER = logging.getLogger("corpusmill")
 
 PLUGIN_GROUP = "corpusmill.stages"
 """Entry points of this group name stage classes of other packages."""
@@ -53,7 +56,14 @@ def known_stages() -> dict[str, type[Stage]]:
     """Return every stage class by its kind: our own in recipe order, then those that installed packages register."""
     stages = {str(cls.__struct_config__.tag): cls for cls in _OWN}
     for point in sorted(entry_points(group=PLUGIN_GROUP), key=lambda point: point.name):
-        cls = point.load()
+        try:
+            cls = point.load()
+        except Exception as error:  # noqa: BLE001  a broken plugin costs itself, not every command
+            _LOGGER.warning("the plugin stage %s cannot be imported: %s: %s", point.value, type(error).__name__, error)
+            continue
+        if not (isinstance(cls, type) and issubclass(cls, Stage)):
+            _LOGGER.warning("the plugin stage %s is no class derived from corpusmill.stages.Stage", point.value)
+            continue
         kind = str(cls.__struct_config__.tag)
         if kind in stages:
             raise RecipeError(f"the package {point.value!r} registers a stage named {kind!r}, which exists already")
@@ -61,7 +71,7 @@ def known_stages() -> dict[str, type[Stage]]:
     return stages
 
 
-def stage_from(table: dict[str, Any], where: str) -> Stage:
+def stage_from(table: Any, where: str) -> Stage:
     """Return the stage that a recipe table describes.
 
     Raises:
@@ -69,6 +79,8 @@ def stage_from(table: dict[str, Any], where: str) -> Stage:
 
     """
     stages = known_stages()
+    if not isinstance(table, dict):
+        raise RecipeError(f'{where}: a stage is a table, [[stage]] with kind = "…", not {table!r}')
     kind = table.get("kind")
     if not isinstance(kind, str):
         raise RecipeError(f"{where}: the stage has no `kind`{did_you_mean('', stages)}")

@@ -17,6 +17,7 @@ import pyarrow as pa
 from msgspec import Meta
 
 from corpusmill.schemas import RecipeError, verdict_array
+from corpusmill.schemas.sizes import parse_size
 from corpusmill.stages.base import BatchFunction, Stage, with_columns
 
 __all__ = [
@@ -53,6 +54,19 @@ class Tokenize(Stage, frozen=True, kw_only=True):
     """The token that ends a document; None takes the tokenizer's usual one (`<|endoftext|>`, `</s>`, …)."""
     special_tokens: tuple[str, ...] = (END_OF_TEXT,)
     """Special tokens of the trained vocabulary, in the order of their ids."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_size(self.sample_size)
+        if self.tokenizer == "train" and self.append_end and self.end_token not in {None, *self.special_tokens}:
+            raise RecipeError(
+                f"tokenize.end_token: {self.end_token!r} is none of tokenize.special_tokens {list(self.special_tokens)}, "
+                "so the trained tokenizer will not have it"
+            )
+        if self.tokenizer == "train" and self.append_end and self.end_token is None and not self.special_tokens:
+            raise RecipeError(
+                "tokenize.special_tokens: documents cannot be ended without one; or set append_end = false"
+            )
 
     def open(self) -> BatchFunction:
         """Load the tokenizer and build the batch function."""
@@ -104,7 +118,7 @@ class Tokenize(Stage, frozen=True, kw_only=True):
     def _end_id(self, tokenizer: Any) -> int | None:
         if not self.append_end:
             return None
-        candidates = _USUAL_ENDS if self.end_token is None else (self.end_token,)
+        candidates = (*_USUAL_ENDS, *self.special_tokens) if self.end_token is None else (self.end_token,)
         for token in candidates:
             id_ = tokenizer.token_to_id(token)
             if id_ is not None:

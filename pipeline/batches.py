@@ -1,0 +1,102 @@
+"""Which inputs are new: batches of files in the order in which they came.
+
+A file is known by its path or, where the whole input was moved, by its name. Naming depends on the inputs that are given
+together, so the path comes first: `run a out` and then `run a b out` must not read the files of a twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+
+import msgspec
+
+from corpusmill.discover import Discovery, plan_splits
+from corpusmill.journal import Journal
+from corpusmill.recipe import recipe_table
+from corpusmill.schemas import OutputMismatchError
+from corpusmill.schemas.inputs import InputFile, Split
+from corpusmill.schemas.manifest import RunStarted
+from corpusmill.schemas.recipe import Recipe
+from corpusmill.schemas.sizes import parse_size
+
+__all__ = ["now", "start_batch", "with_paths"]
+
+
+def start_batch(
+    journal: Journal, recipe: Recipe, identity: str, found: Discovery, versions: Mapping[str, str]
+) -> dict[str, str]:
+    """Record the files that are new as a batch of their own; return the present path of each known file by its name.
+
+    Raises:
+        OutputMismatchError: a file changed after it was read, or another file of the same name was read before.
+
+    """
+    starts = [event for event in journal.events if isinstance(event, RunStarted)]
+    known = [file for start in starts for file in start.files]
+    new, moved = _compare(known, found.files)
+    if new:
+        first = sum(len(start.splits) for start in starts)
+        journal.append(
+            RunStarted(
+                splits=plan_splits(new, parse_size(recipe.input.split_size), first),
+                skipped=tuple(found.skipped),
+                fingerprint=identity,
+                recipe=recipe_table(recipe),
+                versions=dict(versions),
+                started=now(),
+            )
+        )
+    return moved
+
+
+def with_paths(split: Split, moved: Mapping[str, str]) -> Split:
+    """Return *split* with the files at the paths where they lie now."""
+    parts = tuple(
+        msgspec.structs.replace(
+            part, file=msgspec.structs.replace(part.file, path=moved.get(part.file.name, part.file.path))
+        )
+        for part in split.parts
+    )
+    return msgspec.structs.replace(split, parts=parts)
+
+
+def now() -> str:
+    """Return the time as ISO 8601, in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _compare(known: Iterable[InputFile], found: Iterable[InputFile]) -> tuple[list[InputFile], dict[str, str]]:
+    """Return the files that are new, and where known files lie that were moved."""
+    by_path = {file.path: file for file in known}
+    by_name = {file.name: file for file in known}
+    new: list[InputFile] = []
+    moved: dict[str, str] = {}
+    changed: list[str] = []
+    clashes: list[str] = []
+    for file in found:
+        old = by_path.get(file.path) or by_name.get(file.name)
+        if old is None:
+            new.append(file)
+        elif old.path != file.path and Path(old.path).exists():
+            clashes.append(f"{file.name} ({file.path} and {old.path})")
+        elif (old.size, old.mtime_ns) != (file.size, file.mtime_ns):
+            changed.append(file.name)
+        elif old.path != file.path:
+            moved[old.name] = file.path
+    if changed:
+        raise OutputMismatchError(
+            f"{len(changed)} inputs changed after they were read: {_few(changed)}; "
+            "give changed documents a new name, use another output directory, or --restart"
+        )
+    if clashes:
+        raise OutputMismatchError(
+            f"{len(clashes)} inputs have the name of another one that was read before, so their documents could not be told "
+            f"apart: {_few(clashes)}; give both directories in one run, or use another output directory"
+        )
+    return new, moved
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
