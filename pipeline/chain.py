@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 
 from corpusmill.schemas import RecipeError
-from corpusmill.stages import CorpusStage, Pack, Stage, Tokenize
+from corpusmill.stages import CorpusStage, DocumentStage, Pack, Stage, Tokenize
 
 __all__ = ["Chain", "NamedStage", "Segment", "cut", "name_stages", "numbered"]
 
@@ -87,6 +87,19 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, segments=segments)
 
 
+def _check_order(named: Sequence[NamedStage]) -> None:
+    """Refuse an order in which a stage would work on text that is not there yet, or change text that is tokenized already."""
+    kinds = [item.stage.kind for item in named]
+    if "tokenize" in kinds:
+        for item in named[kinds.index("tokenize") + 1 :]:
+            if isinstance(item.stage, DocumentStage) and item.stage.rewrites:
+                raise RecipeError(f"{item.name} changes text, so it must come before tokenize")
+    if "strip_html" in kinds:
+        for item in named[: kinds.index("strip_html")]:
+            if not isinstance(item.stage, DocumentStage) or "text" in item.stage.rewrites:
+                raise RecipeError(f"{item.name} works on text, so it must come after strip_html")
+
+
 def name_stages(stages: Sequence[Stage]) -> tuple[NamedStage, ...]:
     """Return *stages* with the names under which they are reported: `filter_quality`, `filter_quality#2` and so on."""
     names = numbered([stage.kind for stage in stages])
@@ -115,6 +128,7 @@ def cut(stages: Sequence[Stage]) -> Chain:
     packs = [n for n in named if isinstance(n.stage, Pack)]
     if len(tokenizers) > 1:
         raise RecipeError("a recipe can have one tokenize stage, this one has several")
+    _check_order(named)
     if packs and (packs[0] is not named[-1] or not tokenizers):
         raise RecipeError("pack must be the last stage, after tokenize")
 

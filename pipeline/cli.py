@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,13 +26,13 @@ set_option = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="corpusmill")
 def cli() -> None:
-    r"""Raw crawl in, deduplicated and tokenized Parquet shards out.
+    """Raw crawl in, deduplicated and tokenized Parquet shards out.
 
     \b
       corpusmill run crawl/ out/                 the default recipe over a directory
       corpusmill check crawl/ --recipe fineweb   what would be read, and every setting
       corpusmill audit out/                      is every document accounted for?
-    """
+    """  # noqa: D301  click keeps the lines after a backspace as they are
 
 
 @cli.command()
@@ -78,7 +79,7 @@ def run(
     """
     from corpusmill.progress import NoProgress, open_progress
     from corpusmill.recipe import load_recipe
-    from corpusmill.report import summary
+    from corpusmill.report import summary, unusable
     from corpusmill.run import run as run_recipe
 
     changes += (f"tokenize.tokenizer={tokenizer}",) if tokenizer else ()
@@ -87,6 +88,8 @@ def run(
         _check(inputs, recipe, changes, documents=0)
         return
     progress = NoProgress() if quiet else open_progress()
+    for name in (signal.SIGTERM, signal.SIGHUP):  # what schedulers and closing terminals send; it ends like Ctrl-C
+        signal.signal(name, signal.default_int_handler)
     try:
         manifest = run_recipe(
             settings, inputs, output, workers=workers, executor=executor, restart=restart, progress=progress
@@ -95,6 +98,8 @@ def run(
         progress.close()
     if not quiet:
         click.echo(summary(output, manifest))
+    for line in unusable(manifest):
+        click.echo(f"warning: {line}", err=True)
     read, bad = manifest.runs[-1]["documents"]["in"], manifest.runs[-1]["documents"]["quarantined"]
     if bad > max_quarantined * read:
         click.echo(
@@ -122,6 +127,7 @@ def _check(inputs: Sequence[str], recipe: str, changes: tuple[str, ...], documen
     from corpusmill.discover import discover, plan_splits
     from corpusmill.explain import explain_document, sample_documents
     from corpusmill.recipe import describe, fingerprint, load_recipe
+    from corpusmill.report import skipped_lines
     from corpusmill.run import check_chain
     from corpusmill.schemas.sizes import parse_size
 
@@ -142,8 +148,8 @@ def _check(inputs: Sequence[str], recipe: str, changes: tuple[str, ...], documen
     )
     for format_ in sorted({file.format for file in found.files}):
         click.echo(f"  {format_:<10}{sum(file.format == format_ for file in found.files):>10,}")
-    for file in found.skipped:
-        click.echo(f"  skipped {file.name}: {file.why}")
+    for line in skipped_lines(found.skipped):
+        click.echo(f"  skipped {line}")
     left = documents
     for path in inputs:
         for document in sample_documents(path, settings, limit=left) if left else ():

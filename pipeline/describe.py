@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from typing import Any
 
 import msgspec
 
+from corpusmill.recipe import as_toml
 from corpusmill.stages import Stage
 
-__all__ = ["Setting", "StageDescription", "describe_settings", "describe_stage"]
+__all__ = ["Setting", "StageDescription", "describe_settings", "describe_stage", "readable_type"]
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -58,10 +60,36 @@ def describe_settings(cls: type[Any]) -> tuple[Setting, ...]:
         default = (
             "(required)"
             if field.required
-            else repr(field.default if field.default is not msgspec.NODEFAULT else field.default_factory())
+            else as_toml(field.default if field.default is not msgspec.NODEFAULT else field.default_factory())
         )
-        settings.append(Setting(field.name, annotation, default, doc))
+        settings.append(Setting(field.name, readable_type(annotation), default, doc))
     return tuple(settings)
+
+
+def readable_type(annotation: str) -> str:
+    """Return a type annotation as people who write recipes read it.
+
+    >>> readable_type("Annotated[int, Meta(ge=1)] | None"), readable_type("Literal['a', 'b']"), readable_type("tuple[str, ...]")
+    ('integer ≥ 1 or "off"', '"a" or "b"', 'list of string')
+    """
+    bounds = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+    def bounded(match: re.Match[str]) -> str:
+        limits = re.findall(r"(ge|gt|le|lt)=([\d_.]+)", match[2])
+        return " ".join([match[1], *(f"{bounds[name]} {limit.replace('_', ',')}" for name, limit in limits)])
+
+    text = re.sub(r"Annotated\[(\w+), Meta\(([^)]*)\)\]", bounded, annotation)
+    text = re.sub(r"Literal\[([^\]]*)\]", lambda match: match[1].replace("'", '"').replace(", ", " or "), text)
+    text = re.sub(r"tuple\[(.*), \.\.\.\]", r"list of \1", text)
+    names = {
+        "int": "integer",
+        "float": "number",
+        "str": "string",
+        "bool": "true or false",
+        "None": '"off"',
+        "Any": "anything",
+    }
+    return re.sub(r"\b(int|float|str|bool|None|Any)\b", lambda match: names[match[1]], text).replace(" | ", " or ")
 
 
 def _annotations(cls: type[Any]) -> dict[str, tuple[str, str]]:

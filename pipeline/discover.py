@@ -218,7 +218,7 @@ def _file(name: str, path: Path, settings: InputSettings) -> InputFile | Skipped
             keys = _keys(fields, settings)
             if keys.text is None and keys.html is None and fields and not (settings.text_key or settings.html_key):
                 known = ", ".join(sorted(fields)[:12])
-                why = f"no field of text or html among {known}; say which with --set input.text_key=NAME"
+                why = f"no field holds text or html among {known}; say which with --set input.text_key=NAME"
                 return SkippedFile(name=name, size=status.st_size, why=why)
     return InputFile(
         path=str(path.absolute()),
@@ -286,8 +286,8 @@ def _keys(fields: dict[str, bool | None], settings: InputSettings) -> Keys:
     lower = {name.lower(): name for name in sorted(fields, reverse=True)}
 
     def choose(kind: str, asked: str | None) -> str | None:
-        if asked is not None:
-            return asked if asked in fields else None
+        if asked is not None and asked in fields:  # a file without it may hold the usual one
+            return asked
         texts = {"text", "html"}
         usual = (name if name in fields else lower.get(name.lower()) for name in _USUAL[kind])
         return next(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from corpusmill.chain import numbered
 from corpusmill.journal import Journal, remove_temporary
 from corpusmill.recipe import recipe_table
 from corpusmill.schemas import OutputMismatchError, RecipeError
@@ -31,6 +32,8 @@ def check_ours(root: Path) -> None:
         raise RecipeError(f"the output {root} is a file; give a directory")
     if not root.exists() or (root / "state" / "journal.jsonl").is_file():
         return
+    if (root / "manifest.json").is_file():
+        raise RecipeError(f"{root} is the output of a run without its state/: put it back, or give a new directory")
     state = root / "state"
     names = {path.name for path in root.iterdir()}
     ours = names <= {"state", *_FOLDERS, *_FILES} and {path.name for path in state.glob("*")} <= {LOCK, *_STATE}
@@ -92,7 +95,8 @@ def check_same_recipe(journal: Journal, identity: str, recipe: Recipe) -> None:
     if not any(isinstance(event, SegmentRecord) for event in journal.events):
         journal.forget()
         return
-    differences = "\n".join(f"  {line}" for line in _differences(starts[-1].recipe, recipe_table(recipe)))
+    old, new = (_by_stage(table) for table in (starts[-1].recipe, recipe_table(recipe)))
+    differences = "\n".join(f"  {line}" for line in _differences(old, new))
     raise OutputMismatchError(
         "the output was written with another recipe, so its shards would not fit together:\n"
         f"{differences or '  the version of a stage or the contents of a file that a stage names'}\n"
@@ -100,15 +104,25 @@ def check_same_recipe(journal: Journal, identity: str, recipe: Recipe) -> None:
     )
 
 
-def _differences(old: Any, new: Any, place: str = "") -> list[str]:
-    """Return one line per setting that differs between two recipe tables."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        keys = sorted({*old, *new} - {"name", "description", "source"})
-        return [line for key in keys for line in _differences(old.get(key), new.get(key), f"{place}.{key}".lstrip("."))]
-    if isinstance(old, Sequence) and isinstance(new, Sequence) and not isinstance(old, str) and len(old) == len(new):
-        pairs = enumerate(zip(old, new, strict=True), 1)
-        return [line for at, pair in pairs for line in _differences(*pair, f"{place}[{at}]")]
-    return [] if old == new else [f"{place}: {_short(old)} -> {_short(new)}"]
+def _by_stage(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe table with each stage under the name by which `--set` knows it."""
+    stages = table["stage"]
+    rest = {key: value for key, value in table.items() if key not in {"name", "description", "source", "stage"}}
+    return rest | dict(zip(numbered([stage["kind"] for stage in stages]), stages, strict=True))
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], place: str = "") -> list[str]:
+    """Return one line per setting or stage that differs between two tables."""
+    lines = []
+    for key in sorted({*old, *new}):
+        here, before, after = f"{place}{key}", old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            lines += _differences(before, after, f"{here}.")
+        elif isinstance(before, Mapping) or isinstance(after, Mapping):
+            lines.append(f"{here}: {'not in the recipe before' if before is None else 'no longer in the recipe'}")
+        elif before != after:
+            lines.append(f"{here}: {_short(before)} -> {_short(after)}")
+    return lines
 
 
 def _short(value: Any) -> str:

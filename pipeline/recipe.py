@@ -28,7 +28,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["built_in_recipes", "describe", "fingerprint", "load_recipe", "recipe_from", "recipe_table"]
+__all__ = ["as_toml", "built_in_recipes", "describe", "fingerprint", "load_recipe", "recipe_from", "recipe_table"]
 
 _KEYS = ("name", "description", "source", "seed", "input", "output", "stage")
 
@@ -171,7 +171,12 @@ def _apply(table: dict[str, Any], change: str) -> None:
         return
     given = table.get("stage", [])
     stages = [stage for stage in given if isinstance(stage, dict)] if isinstance(given, list) else []
-    names = numbered([str(stage.get("kind")) for stage in stages])
+    kinds = [str(stage.get("kind")) for stage in stages]
+    names = numbered(kinds)
+    if kinds.count(place) > 1:
+        several = ", ".join(f"{place}#{number + 1}" for number in range(kinds.count(place)))
+        raise RecipeError(f"{where}: the recipe has several stages {place!r}; say which: {several}")
+    place = place.removesuffix("#1") if place.removesuffix("#1") in names else place
     if place not in names:
         raise RecipeError(
             f"{where}: the recipe has no stage {place!r}{did_you_mean(place, [*names, 'input', 'output'])}"
@@ -202,4 +207,15 @@ def describe(recipe: Recipe) -> str:
 
 
 def _setting_lines(settings: Any) -> list[str]:
-    return [f"  {name} = {getattr(settings, name)!r}" for name in settings.__struct_fields__]
+    return [f"  {name} = {as_toml(getattr(settings, name))}" for name in settings.__struct_fields__]
+
+
+def as_toml(value: Any) -> str:
+    """Return a setting as a recipe would write it; None is `"off"`.
+
+    >>> as_toml(None), as_toml(("en", "de")), as_toml(True), as_toml(0.5)
+    ('"off"', '["en", "de"]', 'true', '0.5')
+    """
+    if value is None:
+        return '"off"'
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=_function_name), indent=0).decode()

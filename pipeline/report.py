@@ -12,14 +12,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpusmill.journal import write_atomically
+from corpusmill.schemas.inputs import SkippedFile
 from corpusmill.schemas.manifest import Manifest, StageCounts
 
-__all__ = ["summary", "write_report"]
+__all__ = ["skipped_lines", "summary", "unusable", "write_report"]
 
 _TOKENS_PER_PARAMETER = (
     20  # compute-optimal training: Hoffmann et al. 2022, Training Compute-Optimal Large Language Models
@@ -52,6 +54,7 @@ def summary(root: Path, manifest: Manifest) -> str:
         *(f"    {stage}/{reason:<{44 - len(stage)}} {count:>8,}" for stage, reason, count in _reasons(manifest.stages)),
         f"  quarantined  {documents.quarantined:>12,}  {_share(documents.quarantined, documents.documents_in)}",
         f"files skipped  {len(manifest.inputs['skipped']):>12,}",
+        *(f"    {line}" for line in skipped_lines(_skipped(manifest))[:8]),
     ]
     records = sum(manifest.inputs["skipped_records"].values())
     if records:
@@ -65,6 +68,26 @@ def summary(root: Path, manifest: Manifest) -> str:
     lines.append(f"shards         {len(manifest.shards):>12,}  in {root / 'shards'}")
     lines.append(f"report         {root / 'report.html'}")
     return "\n".join(lines)
+
+
+def unusable(manifest: Manifest) -> list[str]:
+    """Return a line for each file of records that was skipped although documents may be in it: more than a stray picture."""
+    return [f"{file.name} was not read: {file.why}" for file in _skipped(manifest) if file.why.startswith("no field")][
+        :5
+    ]
+
+
+def skipped_lines(files: Sequence[SkippedFile]) -> list[str]:
+    """Return the reasons for which files were skipped, the commonest first, each with a count and an example."""
+    names: dict[str, list[str]] = {}
+    for file in files:
+        names.setdefault(file.why, []).append(file.name)
+    ranked = sorted(names.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [f"{len(found):,} × {why} ({found[0]}{', …' if len(found) > 1 else ''})" for why, found in ranked]
+
+
+def _skipped(manifest: Manifest) -> list[SkippedFile]:
+    return [msgspec.convert(file, SkippedFile) for file in manifest.inputs["skipped"]]
 
 
 def write_report(root: Path, manifest: Manifest) -> None:

@@ -30,7 +30,7 @@ from corpusmill.report import write_report
 from corpusmill.schemas import RecipeError
 from corpusmill.schemas.manifest import Manifest, RunFinished, RunStarted, SegmentRecord, ShardRecord, TokenizerMade
 from corpusmill.schemas.recipe import Recipe
-from corpusmill.stages import CorpusStage, Pack, Tokenize
+from corpusmill.stages import CorpusStage, Pack, StripHtml, Tokenize
 from corpusmill.stages.tokenize import tokenizer_hash
 
 __all__ = ["check_chain", "library_versions", "run"]
@@ -87,7 +87,7 @@ def run(
     identity = fingerprint(recipe)
     root = Path(output).resolve()
     found = discover([os.fspath(given) for given in inputs], recipe.input)
-    for message in (*found.messages, *chain.warnings()):
+    for message in (*found.messages, *chain.warnings(), *_misfits(chain, recipe, found)):
         progress.message(message)
     check_ours(root)
     with OutputLock(root / "state" / LOCK), open_executor(executor, workers) as pool:
@@ -156,6 +156,17 @@ def _check_pickles(named: NamedStage) -> None:
             f"{named.name} cannot be sent to worker processes ({error}); define its function at the top of a module, "
             "or run with one worker"
         ) from None
+
+
+def _misfits(chain: Chain, recipe: Recipe, found: Discovery) -> list[str]:
+    """Return what recipe and inputs ask of each other in vain."""
+    messages = []
+    pages = sum(file.format in {"html", "warc"} or file.keys.html is not None for file in found.files)
+    if pages and not any(isinstance(named.stage, StripHtml) for named in chain.stages):
+        messages.append(f"the recipe has no strip_html, so the pages of {pages:,} files have no text")
+    if chain.pack is not None and recipe.output.text:
+        messages.append("output.text has no effect: packed rows are sequences of several documents")
+    return messages
 
 
 def _nothing_to_read(inputs: Sequence[Any], found: Discovery) -> str:

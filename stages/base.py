@@ -12,15 +12,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.schemas import Document, Drop, RecipeError, StageError, signal_column, verdict_array
+from corpusmill.schemas import Document, Drop, RecipeError, StageError, did_you_mean, signal_column, verdict_array
 
-__all__ = ["Apply", "BatchFunction", "CorpusStage", "DocumentStage", "Index", "Stage", "as_batch", "with_columns"]
+__all__ = [
+    "Apply",
+    "BatchFunction",
+    "CorpusStage",
+    "DocumentStage",
+    "Index",
+    "Stage",
+    "as_batch",
+    "checked_setting",
+    "with_columns",
+]
 
 Batch = TypeVar("Batch", pa.RecordBatch, pa.Table)
 Apply = Callable[[Document], "Document | Drop"]
@@ -48,8 +58,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         hints = get_type_hints(type(self), include_extras=True)
         for name in self.__struct_fields__:
             try:
-                value = msgspec.convert(getattr(self, name), hints[name])
-            except msgspec.ValidationError as error:
+                value = checked_setting(getattr(self, name), hints[name])
+            except RecipeError as error:
                 raise RecipeError(f"{self.kind}.{name}: {error}") from None
             msgspec.structs.force_setattr(self, name, value)
 
@@ -72,6 +82,11 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def judge(self, batch: Batch) -> tuple[Batch, pa.StructArray]:
         """Return *batch* as this stage leaves it, with no row removed, and one verdict per row (null = keep)."""
+        if not isinstance(batch, pa.RecordBatch | pa.Table):
+            raise TypeError(
+                f"{self.kind} takes an Arrow RecordBatch or Table, not {type(batch).__name__}; "
+                "with datasets, call .with_format('arrow') before map"
+            )
         run = self.open()
         if isinstance(batch, pa.RecordBatch):
             return run(batch)
@@ -92,6 +107,38 @@ def as_batch(table: pa.Table) -> pa.RecordBatch:
     if len(batches) > 1:
         raise ValueError("the table holds more than one batch can (2 GiB of short strings): hand it over in parts")
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+
+def checked_setting(value: Any, hint: Any) -> Any:
+    """Return *value* as the type *hint*, which may carry bounds; `"off"` stands for None, which TOML cannot write.
+
+    Raises:
+        RecipeError: it does not fit; the message says what would.
+
+    """
+    try:
+        return msgspec.convert(value, hint)
+    except msgspec.ValidationError as error:
+        choices = sorted(_literals(hint))
+        if value == "off" and type(None) in get_args(hint):
+            return None
+        text, at, place = str(error).partition(" - at `$")
+        if "Invalid enum value" in text and isinstance(value, str):
+            text = f"{value!r} is none of its values{did_you_mean(value, choices)}"
+        elif "Invalid enum value" in text:
+            text += f" (known: {', '.join(choices)})"
+        elif "Expected `array`" in text and isinstance(value, str):
+            text += f'; write a list: ["{value}"]'
+        elif "Expected `bool`" in text:
+            text += "; write true or false"
+        raise RecipeError(f"{text} in {place.rstrip('`')}" if at else text) from None
+
+
+def _literals(hint: Any) -> set[str]:
+    """Return the strings that a type allows by name."""
+    if get_origin(hint) is Literal:
+        return {value for value in get_args(hint) if isinstance(value, str)}
+    return {name for part in get_args(hint) if not isinstance(part, str) for name in _literals(part)}
 
 
 class DocumentStage(Stage, frozen=True, kw_only=True):
@@ -122,16 +169,30 @@ class DocumentStage(Stage, frozen=True, kw_only=True):
         wanted = ("id", "text", *self.reads)
 
         def run(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.StructArray]:
+            names = batch.schema.names
+            if "text" not in names and not any(name in names for name in self.reads):
+                raise RecipeError(f"{self.kind}: the table has no column 'text' (it has: {', '.join(names)})")
             documents = _documents(batch, wanted)
             drops: list[Drop | None] = []
             for document in documents:
                 result = apply(document)
-                if isinstance(result, Drop) and not self.any_reason and result.reason not in self.reasons:
-                    raise StageError(f"{self.kind} gave the undeclared reason {result.reason!r}", stage=self.kind)
+                self._check(document, result)
                 drops.append(result if isinstance(result, Drop) else None)
             return self._write_back(batch, documents), verdict_array(drops)
 
         return run
+
+    def _check(self, document: Document, result: Any) -> None:
+        """Raise where the code of the stage does not keep to what its class declares."""
+        problem = ""
+        if not isinstance(result, Document | Drop):
+            problem = f"returned {type(result).__name__}; return the document, or a Drop"
+        elif isinstance(result, Drop) and not self.any_reason and result.reason not in self.reasons:
+            problem = f"gave the undeclared reason {result.reason!r}; add it to `reasons`"
+        elif unknown := document.signals.keys() - self.signals.keys():
+            problem = f"measured the undeclared signal {min(unknown)!r}; add it to `signals` with its type"
+        if problem:
+            raise StageError(f"{self.kind} {problem}", stage=self.kind, document=document.id)
 
     def _write_back(self, batch: pa.RecordBatch, documents: list[Document]) -> pa.RecordBatch:
         """Return *batch* with the rewritten fields and the measured signals of *documents*."""

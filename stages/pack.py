@@ -189,13 +189,21 @@ def _pieces(batch: pa.RecordBatch) -> Iterator[Piece]:
 def training_pairs(batch: pa.RecordBatch | pa.Table) -> tuple[Tokens, Tokens]:
     """Return (inputs, labels) of packed rows: the label of each token is the one after it.
 
-    Both have the shape (rows, sequence_length - 1). Padding is not masked here: `n_tokens` says where it begins.
+    Both have the shape (rows, sequence_length - 1) and the type of the ids, uint16 or int32; torch wants
+    `.astype("int64")`. Padding is not masked here: `n_tokens` says where it begins.
+
+    Raises:
+        RecipeError: the rows are documents, not sequences of one length.
 
     >>> rows = pa.table({"input_ids": pa.array([[5, 6, 7]], pa.list_(pa.uint16(), 3))})
     >>> [array.tolist() for array in training_pairs(rows)]
     [[[5, 6]], [[6, 7]]]
     """
     column = batch.column("input_ids")
+    if not pa.types.is_fixed_size_list(column.type):
+        raise RecipeError(
+            "these rows are documents of any length: put pack at the end of the recipe, or call Pack on them"
+        )
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     ids = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)

@@ -91,9 +91,11 @@ def stage_from(table: Any, where: str) -> Stage:
         if name != "kind" and name not in cls.__struct_fields__:
             raise RecipeError(f"{where} ({kind}): unknown setting {name!r}{did_you_mean(name, cls.__struct_fields__)}")
     try:
-        return msgspec.convert(table, cls)
-    except msgspec.ValidationError as error:
-        raise RecipeError(f"{where} ({kind}): {readable(error)}") from None
+        return cls(**{name: value for name, value in table.items() if name != "kind"})
+    except RecipeError as error:
+        raise RecipeError(f"{where} ({kind}): {str(error).removeprefix(f'{kind}.')}") from None
+    except TypeError as error:  # a setting that has no default is missing
+        raise RecipeError(f"{where} ({kind}): {error}") from None
 
 
 def readable(error: msgspec.ValidationError) -> str:

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpusmill.schemas import DOCUMENTS, VERDICT, RecipeError
-from corpusmill.stages import CorpusStage, Pack, Stage, known_stages, stage_from
+from corpusmill.schemas import DOCUMENTS, VERDICT, Document, Drop, RecipeError, StageError
+from corpusmill.stages import CorpusStage, DocumentStage, Pack, Stage, known_stages, stage_from
 
 ARGUMENTS: dict[str, dict[str, Any]] = {"tokenize": {"tokenizer": "bytes"}}
 
@@ -192,8 +192,39 @@ def test_any_text_is_taken(kind: str, texts: list[str], html: bool) -> None:
     assert out.num_rows == len(verdicts) == len(texts)
 
 
+class Forgetful(DocumentStage, frozen=True, kw_only=True):
+    """Breaks the contract in the way that its setting says."""
+
+    how: str = "none"
+
+    def apply(self, document: Document) -> Document | Drop:
+        if self.how == "reason":
+            return Drop("because")
+        document.signals["odd"] = 1
+        return document if self.how == "signal" else None  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("none", "forgetful returned NoneType; return the document, or a Drop"),
+        ("reason", "forgetful gave the undeclared reason 'because'"),
+        ("signal", "forgetful measured the undeclared signal 'odd'"),
+    ],
+)
+def test_code_that_breaks_the_contract_is_named(how: str, message: str) -> None:
+    with pytest.raises(StageError, match=message):
+        Forgetful(how=how).judge(batch_of(["text"]))
+
+
+def test_a_table_without_text_is_refused_with_what_it_has() -> None:
+    with pytest.raises(RecipeError, match=r"normalize_text: the table has no column 'text' \(it has: content\)"):
+        make("normalize_text")(pa.table({"content": ["a"]}))
+    with pytest.raises(TypeError, match="takes an Arrow RecordBatch or Table, not dict"):
+        make("normalize_text")({"text": ["a"]})
+
+
 def test_a_function_is_a_stage() -> None:
-    from corpusmill.schemas import Drop
     from corpusmill.stages import Function
 
     def rule(document: dict[str, Any]) -> dict[str, Any] | Drop:

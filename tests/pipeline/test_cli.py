@@ -80,9 +80,9 @@ def test_explain_takes_a_document_through_the_stages(tmp_path: Path) -> None:
 
 def test_check_says_what_would_be_read_and_how_stages_are_set(output: Path) -> None:
     shown = corpusmill("check", output.parent / "crawl", "--recipe", "minimal", "-n", 1).stdout
-    assert "[deduplicate]\n  near = False" in shown
+    assert "[deduplicate]\n  near = false" in shown
     assert "1 files, " in shown
-    assert "skipped picture.png" in shown
+    assert "skipped 1 × a PNG image (picture.png)" in shown
     assert "document r0" in shown
     dry = corpusmill("run", output.parent / "crawl", output.parent / "never", "--dry-run")
     assert dry.returncode == 0

@@ -67,7 +67,7 @@ def test_content_says_what_a_file_is(tmp_path: Path, name: str, data: bytes, for
         ("pretty.json", b'{\n  "text": "x"\n}', "JSON that is not one object a line"),
         ("noise.txt", bytes(range(256)) * 8, "binary data, not what its name says"),
         ("noise", b"\x1f\x8b" + bytes(30), "a damaged gzip file"),
-        ("odd.jsonl", b'{"headline": "x", "stars": 3}\n', "no field of text or html among headline, stars; say which with --set"),
+        ("odd.jsonl", b'{"headline": "x", "stars": 3}\n', "no field holds text or html among headline, stars; say which with"),
         ("a.txt.lz4", b"\x04\x22\x4d\x18" + bytes(20), "an LZ4 file that is no WARC"),
     ],
 )  # fmt: skip

@@ -173,7 +173,7 @@ def test_a_stage_that_fails_on_everything_leaves_no_trace_but_the_error(tmp_path
     ("change", "message"),
     [
         ("tokenize.sample_size=abc", "'abc' is no size"),
-        ("tokenize.end_token=nope", r"tokenize.end_token: 'nope' is none of tokenize.special_tokens"),
+        ("tokenize.end_token=nope", r"end_token: 'nope' is none of tokenize.special_tokens"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_before_anything_is_written(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from corpusmill.chain import cut
 from corpusmill.recipe import built_in_recipes, describe, fingerprint, load_recipe, recipe_from, recipe_table
 from corpusmill.schemas import RecipeError
 from corpusmill.stages import Deduplicate, Tokenize
@@ -113,6 +114,9 @@ def test_set_reaches_the_second_stage_of_a_kind(tmp_path: Path) -> None:
             "dedupliacte.threshold=1",
             r"--set dedupliacte.threshold=1: the recipe has no stage 'dedupliacte'; did you mean 'deduplicate'\?",
         ),
+        ("strip_html.engine=bs5", r"engine: 'bs5' is none of its values; did you mean 'bs4'\?"),
+        ("filter_language.keep=en", r'keep: .*; write a list: \["en"\]'),
+        ("strip_html.fallback=False", r"fallback: Expected `bool`, got `str`; write true or false"),
         ("deduplicate.threshold", r"expected stage.setting=value"),
         ("threshold=1", r"only `seed` stands alone"),
         ("deduplicate.treshold=1", r"unknown setting 'treshold'"),
@@ -141,6 +145,35 @@ def test_a_resolved_recipe_is_the_recipe() -> None:
     for name in built_in_recipes():
         recipe = load_recipe(name)
         assert recipe_from(recipe_table(recipe)) == recipe
+
+
+def test_off_stands_for_none_which_toml_cannot_write() -> None:
+    (stage,) = [
+        stage for stage in load_recipe("web", ["deduplicate.bands=off"]).stages if isinstance(stage, Deduplicate)
+    ]
+    assert stage.bands is None
+    with pytest.raises(RecipeError, match=r"threshold: Expected `float`, got `str`"):
+        load_recipe("web", ["deduplicate.threshold=off"])
+
+
+def test_several_stages_of_a_kind_must_be_told_apart(tmp_path: Path) -> None:
+    path = write(tmp_path, '[[stage]]\nkind = "deduplicate"\n[[stage]]\nkind = "deduplicate"\nnear = false\n')
+    with pytest.raises(RecipeError, match=r"several stages 'deduplicate'; say which: deduplicate#1, deduplicate#2"):
+        load_recipe(path, ["deduplicate.near=true"])
+    assert [stage.near for stage in load_recipe(path, ["deduplicate#1.near=false"]).stages] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        (["tokenize", "strip_html"], "strip_html changes text, so it must come before tokenize"),
+        (["normalize_text", "strip_html"], "normalize_text works on text, so it must come after strip_html"),
+        (["deduplicate", "strip_html", "tokenize"], "deduplicate works on text, so it must come after strip_html"),
+    ],
+)
+def test_an_order_that_cannot_work_is_refused(kinds: list[str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        cut(recipe_from({"stage": [{"kind": kind} for kind in kinds]}).stages)
 
 
 def test_the_description_names_every_setting() -> None:

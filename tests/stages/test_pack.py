@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from corpusmill.chain import cut
 from corpusmill.schemas import RecipeError, StageError
-from corpusmill.stages import Pack, StripHtml, Tokenize, training_pairs
+from corpusmill.stages import FilterUrl, Pack, Tokenize, training_pairs
 
 
 def batch_of(lengths: list[int]) -> pa.RecordBatch:
@@ -83,6 +83,6 @@ def test_it_gives_no_verdicts_and_must_come_last() -> None:
     with pytest.raises(StageError, match="gives no verdicts"):
         Pack().open()
     with pytest.raises(RecipeError, match="pack must be the last stage"):
-        cut([Tokenize(), Pack(), StripHtml()])
+        cut([Tokenize(), Pack(), FilterUrl()])
     with pytest.raises(RecipeError, match="pack must be the last stage"):
         cut([Pack()])
