@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := pipeline stages schemas tests docs sample_corpus
+SOURCES := pipeline stages schemas tests docs benchmarks sample_corpus
 
 .PHONY: demo test lint format types docs wheel clean
 
@@ -29,7 +29,7 @@ types: $(VENV)/.dev-installed
 	rm -rf .typing && mkdir -p .typing/corpusmill
 	ln -s $(CURDIR)/pipeline/*.py $(CURDIR)/pipeline/py.typed $(CURDIR)/stages $(CURDIR)/schemas .typing/corpusmill/
 	$(BIN)/mypy -p corpusmill
-	$(BIN)/mypy tests docs sample_corpus
+	$(BIN)/mypy tests docs benchmarks sample_corpus
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/build_reference.py

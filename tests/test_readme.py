@@ -24,7 +24,8 @@ def _blocks(page: Path, language: str) -> list[str]:
 @pytest.fixture
 def shell_directory(tmp_path: Path) -> Path:
     """A directory with a crawl/, as the commands expect, and the sources for `pip install .`."""
-    shutil.copytree(ROOT / "sample_corpus" / "pages", tmp_path / "crawl")
+    for folder in ("pages", "rejects"):
+        shutil.copytree(ROOT / "sample_corpus" / folder, tmp_path / "crawl" / folder)
     for name in ("pyproject.toml", "README.md", "LICENSE", "pipeline", "stages", "schemas"):
         source = ROOT / name
         if source.is_dir():
@@ -53,13 +54,13 @@ def test_python_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert blocks
     monkeypatch.chdir(tmp_path)
     for code in blocks:
-        exec(compile(code, page.name, "exec"), {"__name__": "example"})
+        exec(compile(code, page.name, "exec", dont_inherit=True), {"__name__": "example"})
 
 
 def test_the_readme_example_keeps_one_of_two_duplicates(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = _blocks(ROOT / "README.md", "python")
     assert len(code.splitlines()) <= 12
-    exec(compile(code, "README.md", "exec"), {"__name__": "example"})
+    exec(compile(code, "README.md", "exec", dont_inherit=True), {"__name__": "example"})
     assert capsys.readouterr().out.startswith("a ")
 
 
@@ -72,6 +73,28 @@ def test_shell_commands_run_as_written(shell_directory: Path) -> None:
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert list((shell_directory / "installed" / "corpusmill" / "stages").glob("*.py"))
     assert list((shell_directory / "out" / "shards").glob("train-*.parquet"))
+
+
+def test_the_recipe_that_the_guide_shows_is_one(tmp_path: Path) -> None:
+    from corpusmill.chain import cut
+    from corpusmill.recipe import load_recipe
+
+    (text,) = _blocks(ROOT / "docs" / "recipe_file.md", "toml recipe")
+    path = tmp_path / "news.toml"
+    path.write_text(text)
+    changes = re.findall(r"--set '?([^'`]+?)'?(?: (?=--)|`)", (ROOT / "docs" / "recipe_file.md").read_text("utf-8"))
+    assert len(changes) >= 8
+    assert cut(load_recipe(str(path), changes).stages).pack is not None
+
+
+def test_the_queries_that_the_guide_shows_run(shell_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import duckdb
+
+    assert _shell("corpusmill run crawl/ out/ -q", shell_directory).returncode == 0
+    monkeypatch.chdir(shell_directory)
+    (block,) = _blocks(ROOT / "docs" / "output.md", "sql")
+    for query in filter(None, block.strip().split(";")):
+        assert duckdb.connect().execute(query).fetchall()
 
 
 def test_make_targets_that_the_readme_names_exist() -> None:
