@@ -65,7 +65,9 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
 def cli_page() -> Iterator[str]:
     yield "# Command line\n\n" + GENERATED
     for path, command in commands(cli, "corpusmill"):
-        context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
+        context = click.Context(
+            command, info_name=path, terminal_width=100, max_content_width=100, **cli.context_settings
+        )
         yield f"## `{path}`\n\n```text\n{command.get_help(context)}\n```\n\n"
 
 

@@ -6,7 +6,7 @@ together, so the path comes first: `run a out` and then `run a b out` must not r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from corpusmill.journal import Journal
 from corpusmill.recipe import recipe_table
 from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.inputs import InputFile, Split
-from corpusmill.schemas.manifest import RunStarted
+from corpusmill.schemas.manifest import InputsMoved, RunStarted
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.schemas.sizes import parse_size
 
-__all__ = ["now", "start_batch", "with_paths"]
+__all__ = ["check_present", "now", "start_batch", "with_paths"]
 
 
 def start_batch(
@@ -34,8 +34,14 @@ def start_batch(
 
     """
     starts = [event for event in journal.events if isinstance(event, RunStarted)]
-    known = [file for start in starts for file in start.files]
+    paths = {
+        name: path for event in journal.events if isinstance(event, InputsMoved) for name, path in event.paths.items()
+    }
+    known = [file for start in starts for split in start.splits for file in _files(with_paths(split, paths))]
     new, moved = _compare(known, found.files)
+    if moved:
+        journal.append(InputsMoved(paths=moved))
+        paths |= moved
     if new:
         first = sum(len(start.splits) for start in starts)
         journal.append(
@@ -48,7 +54,7 @@ def start_batch(
                 started=now(),
             )
         )
-    return moved
+    return paths
 
 
 def with_paths(split: Split, moved: Mapping[str, str]) -> Split:
@@ -60,6 +66,26 @@ def with_paths(split: Split, moved: Mapping[str, str]) -> Split:
         for part in split.parts
     )
     return msgspec.structs.replace(split, parts=parts)
+
+
+def check_present(splits: Iterable[Split], read: Container[int]) -> None:
+    """Refuse to go on without the inputs of a run that was interrupted: they would count as unreadable for good.
+
+    Raises:
+        OutputMismatchError: files of a split that is not among those *read* already are gone.
+
+    """
+    unread = [file for split in splits if split.index not in read for file in _files(split)]
+    gone = [file.path for file in unread if not Path(file.path).exists()]
+    if gone:
+        raise OutputMismatchError(
+            f"{len(gone)} inputs of the interrupted run are gone: {_few(gone)}; put them back, name the place to which they "
+            "were moved as an input, or --restart"
+        )
+
+
+def _files(split: Split) -> Iterator[InputFile]:
+    return (part.file for part in split.parts)
 
 
 def now() -> str:
@@ -93,7 +119,7 @@ def _compare(known: Iterable[InputFile], found: Iterable[InputFile]) -> tuple[li
     if clashes:
         raise OutputMismatchError(
             f"{len(clashes)} inputs have the name of another one that was read before, so their documents could not be told "
-            f"apart: {_few(clashes)}; give both directories in one run, or use another output directory"
+            f"apart: {_few(clashes)}; rename one of them, or use another output directory"
         )
     return new, moved
 

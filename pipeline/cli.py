@@ -77,6 +77,7 @@ def run(
 
     The same command goes on where it stopped, and takes in what is new.
     """
+    from corpusmill.journal import Journal
     from corpusmill.progress import NoProgress, open_progress
     from corpusmill.recipe import load_recipe
     from corpusmill.report import summary, unusable
@@ -87,9 +88,11 @@ def run(
     if dry_run:
         _check(inputs, recipe, changes, documents=0)
         return
+    before = Journal(output / "state" / "journal.jsonl").finished_runs if not restart else 0
     progress = NoProgress() if quiet else open_progress()
     for name in (signal.SIGTERM, signal.SIGHUP):  # what schedulers and closing terminals send; it ends like Ctrl-C
-        signal.signal(name, signal.default_int_handler)
+        if signal.getsignal(name) is not signal.SIG_IGN:  # nohup
+            signal.signal(name, signal.default_int_handler)
     try:
         manifest = run_recipe(
             settings, inputs, output, workers=workers, executor=executor, restart=restart, progress=progress
@@ -100,7 +103,8 @@ def run(
         click.echo(summary(output, manifest))
     for line in unusable(manifest):
         click.echo(f"warning: {line}", err=True)
-    read, bad = manifest.runs[-1]["documents"]["in"], manifest.runs[-1]["documents"]["quarantined"]
+    worked = [batch["documents"] for batch in manifest.runs[before:]]
+    read, bad = sum(batch["in"] for batch in worked), sum(batch["quarantined"] for batch in worked)
     if bad > max_quarantined * read:
         click.echo(
             f"error: {bad:,} of {read:,} documents were quarantined, more than --max-quarantined {max_quarantined:g} allows; "

@@ -190,7 +190,7 @@ def _near(path: Path) -> str:
 
 
 def _file(name: str, path: Path, settings: InputSettings) -> InputFile | SkippedFile:
-    if not _is_utf8(name) or not _is_utf8(str(path.absolute())):
+    if not _is_utf8(name) or not _is_utf8(str(path.resolve())):
         return SkippedFile(name=_printable(name), size=0, why="its path is not UTF-8; rename it")
     try:
         status = path.stat()
@@ -221,7 +221,7 @@ def _file(name: str, path: Path, settings: InputSettings) -> InputFile | Skipped
                 why = f"no field holds text or html among {known}; say which with --set input.text_key=NAME"
                 return SkippedFile(name=name, size=status.st_size, why=why)
     return InputFile(
-        path=str(path.absolute()),
+        path=str(path.resolve()),
         name=name,
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,

@@ -132,9 +132,12 @@ class _Batch:
         self._ready: list[tuple[int, int]] = []  # heap of (split, segment)
         self._verdicts: dict[tuple[int, int], pa.StructArray | None] = {}
         self._finished: dict[int, SegmentRecord] = {}
-        self._tried: dict[str, tuple[int, int]] = {}  # documents in and crashed, by stage
-        for record in done:
-            self._check_hope(record)
+        self._tried: dict[
+            str, tuple[int, int, str]
+        ] = {}  # documents in, documents crashed and the first error, by stage
+        self._judged = [0] * (
+            engine.last + 1
+        )  # position in _order of the split whose crashes are judged next, by segment
         self._planned = 0  # position in _order of the split whose rows are planned into shards next
         self._shard_jobs: list[ShardJob] = []
         self._started = 0  # position in _order of the split that enters the first segment next
@@ -158,8 +161,6 @@ class _Batch:
                         else "no worker process could start, or the first ones died; a script that calls run() with several "
                         'workers must do so under `if __name__ == "__main__":`'
                     ) from error
-                if isinstance(record, SegmentRecord):
-                    self._check_hope(record)
                 engine.journal.append(record)
                 if isinstance(task, ShardJob):
                     self._clean(task.sources)
@@ -168,27 +169,35 @@ class _Batch:
                 engine.progress.update(record, len(self._finished), len(self._order))
         assert self._planned == len(self._order), "every split is in a shard, or had nothing to put there"
 
-    def _check_hope(self, record: SegmentRecord) -> None:
-        """Stop a run in which a stage fails on everything, before what it failed on is put away for good.
+    def _check_hope(self, segment: int) -> None:
+        """Stop a run in which a stage fails on everything, and take back what was put away for it.
+
+        Splits are judged in their order, so the answer does not depend on which worker was faster.
 
         Raises:
             StageError: every one of the first documents that reached a stage crashed it.
 
         """
-        mine = {named.name for named in self._engine.chain.segments[record.segment].stages}
-        for counts in record.stages:
-            if counts.kind not in mine:  # the stage that closes a segment counts here only what crashed it
-                continue
-            tried, failed = self._tried.get(counts.kind, (0, 0))
-            tried, failed = tried + counts.documents_in, failed + counts.quarantined
-            self._tried[counts.kind] = tried, failed
-            if failed == tried >= _HOPELESS:
-                raise StageError(
-                    f"{counts.kind} failed on every one of {tried:,} documents, the first time with "
-                    f"{record.first_errors[counts.kind]}; repair the stage or its installation and run the same command again",
-                    stage=counts.kind,
-                    split=record.split,
-                )
+        # The stage that closes a segment counts there only what crashed it: it is judged in the next one.
+        mine = {named.name for named in self._engine.chain.segments[segment].stages}
+        while self._judged[segment] < len(self._order):
+            record = self._done.get((self._order[self._judged[segment]], segment))
+            if record is None:
+                return
+            self._judged[segment] += 1
+            for counts in record.stages:
+                tried, failed, first = self._tried.get(counts.kind, (0, 0, ""))
+                tried, failed = tried + counts.documents_in, failed + counts.quarantined
+                first = first or record.first_errors.get(counts.kind, "")
+                self._tried[counts.kind] = tried, failed, first
+                if counts.kind in mine and failed == tried >= _HOPELESS:
+                    self._engine.journal.withdraw(self._splits)
+                    raise StageError(
+                        f"{counts.kind} failed on every one of {tried:,} documents, the first time with {first}; "
+                        "repair the stage or its installation and run the same command again",
+                        stage=counts.kind,
+                        split=record.split,
+                    )
 
     def _submit(self) -> None:
         """Hand out work: shards first, then the earliest split that can go on, then new splits as far ahead as allowed."""
@@ -223,6 +232,7 @@ class _Batch:
     def _advance(self, record: SegmentRecord) -> None:
         """Take a split on from the segment that it has finished."""
         self._done[record.split, record.segment] = record
+        self._check_hope(record.segment)
         if record.segment > 0:
             before = self._done[record.split, record.segment - 1].spill
             self._clean((before,) if before else ())

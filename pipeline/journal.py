@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from types import TracebackType
 import msgspec
 
 from corpusmill.schemas import LockedError, OutputMismatchError
-from corpusmill.schemas.manifest import RunFinished, RunStarted, SegmentRecord, ShardRecord, TokenizerMade
+from corpusmill.schemas.manifest import InputsMoved, RunFinished, RunStarted, SegmentRecord, ShardRecord, TokenizerMade
 
 __all__ = [
     "Event",
@@ -30,7 +30,7 @@ __all__ = [
     "write_atomically",
 ]
 
-Event = RunStarted | TokenizerMade | SegmentRecord | ShardRecord | RunFinished
+Event = RunStarted | InputsMoved | TokenizerMade | SegmentRecord | ShardRecord | RunFinished
 _TEMPORARY = ".part"  # ends the name of a file that is being written
 
 
@@ -80,9 +80,10 @@ def file_hash(path: Path) -> str:
 class Journal:
     """The events of an output directory, in the order in which they became true."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, repair: bool = False) -> None:
+        """Read the journal at *path*. Only the holder of the lock may *repair* it, that is, cut off a torn last line."""
         self._path = path
-        self.events: list[Event] = self._load()
+        self.events: list[Event] = self._load(repair)
 
     def append(self, event: Event) -> None:
         """Record *event* durably: it is on disk when this returns."""
@@ -102,20 +103,31 @@ class Journal:
     def unfinished(self) -> bool:
         """Whether a batch was started and not finished."""
         starts = sum(isinstance(event, RunStarted) for event in self.events)
-        return starts > sum(isinstance(event, RunFinished) for event in self.events)
+        return starts > self.finished_runs
+
+    @property
+    def finished_runs(self) -> int:
+        """How many batches are finished."""
+        return sum(isinstance(event, RunFinished) for event in self.events)
+
+    def withdraw(self, splits: Container[int]) -> None:
+        """Take back what was recorded of *splits*, as if no work had been done on them."""
+        self.events = [e for e in self.events if not (isinstance(e, SegmentRecord) and e.split in splits)]
+        with write_atomically(self._path) as temporary:
+            temporary.write_bytes(b"".join(msgspec.json.encode(event) + b"\n" for event in self.events))
 
     def forget(self) -> None:
         """Remove the journal: nothing that it named counts any more."""
         self._path.unlink(missing_ok=True)
         self.events = []
 
-    def _load(self) -> list[Event]:
-        """Return the recorded events; a last line that a crash cut off is removed from the file."""
+    def _load(self, repair: bool) -> list[Event]:
+        """Return the recorded events; a last line that a crash cut off does not count."""
         if not self._path.exists():
             return []
         data = self._path.read_bytes()
         whole, _, torn = data.rpartition(b"\n")
-        if torn:
+        if torn and repair:
             with self._path.open("r+b") as file:
                 file.truncate(len(data) - len(torn))
         decoder = msgspec.json.Decoder(Event)

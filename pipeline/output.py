@@ -41,10 +41,9 @@ def check_ours(root: Path) -> None:
         raise RecipeError(f"the output {root} is not empty and was not written by corpusmill; give a new directory")
 
 
-def remove_ours(root: Path, journal: Journal) -> None:
-    """Remove what runs write, and nothing else; the journal goes first, so that a stop on the way leaves no lie."""
-    journal.forget()
-    for name in _FILES:
+def remove_ours(root: Path) -> None:
+    """Remove what runs write, and nothing else; manifest and journal go first, so that a stop on the way leaves no lie."""
+    for name in ("manifest.json", "state/journal.jsonl", *_FILES):
         (root / name).unlink(missing_ok=True)
     for folder in (*_FOLDERS, *(f"state/{name}" for name in _STATE)):
         shutil.rmtree(root / folder, ignore_errors=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill import __version__
-from corpusmill.batches import now, start_batch, with_paths
+from corpusmill.batches import check_present, now, start_batch, with_paths
 from corpusmill.chain import Chain, NamedStage, cut
 from corpusmill.discover import Discovery, discover
 from corpusmill.engine import Engine
@@ -91,9 +91,9 @@ def run(
         progress.message(message)
     check_ours(root)
     with OutputLock(root / "state" / LOCK), open_executor(executor, workers) as pool:
-        journal = Journal(root / "state" / "journal.jsonl")
         if restart:
-            remove_ours(root, journal)
+            remove_ours(root)
+        journal = Journal(root / "state" / "journal.jsonl", repair=True)
         check_same_recipe(journal, identity, recipe)
         check_recorded(root, journal)
         sweep(root, journal)
@@ -204,6 +204,7 @@ def _work(engine: Engine, journal: Journal, workers: int, moved: Mapping[str, st
             continue
         began = time.monotonic()
         splits = [with_paths(split, moved) for split in start.splits]
+        check_present(splits, {record.split for record in done})
         later = [event for event in journal.events[len(events) :] if isinstance(event, ShardRecord)]
         engine.run(splits, done, [*shards, *later])
         journal.append(RunFinished(finished=now(), seconds=round(time.monotonic() - began, 3), workers=workers))

@@ -15,6 +15,7 @@ from corpusmill.schemas.inputs import InputFile, SkippedFile, Split
 __all__ = [
     "DocumentCounts",
     "FileRecord",
+    "InputsMoved",
     "Manifest",
     "RunFinished",
     "RunStarted",
@@ -120,6 +121,12 @@ class TokenizerMade(msgspec.Struct, frozen=True, kw_only=True, tag="tokenizer", 
 
     sha256: str
     vocabulary_size: int
+
+
+class InputsMoved(msgspec.Struct, frozen=True, kw_only=True, tag="moved", tag_field="event"):
+    """Known inputs that lie elsewhere now: their paths, by name."""
+
+    paths: dict[str, str]
 
 
 class RunFinished(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_field="event"):

@@ -116,12 +116,12 @@ def checked_setting(value: Any, hint: Any) -> Any:
         RecipeError: it does not fit; the message says what would.
 
     """
+    choices = sorted(_literals(hint))
+    if value == "off" and type(None) in get_args(hint) and "off" not in choices:
+        return None
     try:
         return msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        choices = sorted(_literals(hint))
-        if value == "off" and type(None) in get_args(hint):
-            return None
         text, at, place = str(error).partition(" - at `$")
         if "Invalid enum value" in text and isinstance(value, str):
             text = f"{value!r} is none of its values{did_you_mean(value, choices)}"

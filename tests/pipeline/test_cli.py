@@ -125,19 +125,9 @@ def test_errors_are_one_message_and_a_code(output: Path, tmp_path: Path) -> None
 
 
 def test_too_much_quarantine_ends_with_one(output: Path, tmp_path: Path) -> None:
-    arguments = (
-        "run",
-        output.parent / "crawl",
-        tmp_path / "out",
-        "-r",
-        "minimal",
-        "-w",
-        1,
-        "--quiet",
-        "--max-quarantined",
-    )
-    assert corpusmill(*arguments, 0.5).returncode == 0
-    done = corpusmill(*arguments, 0.01)
+    arguments = ("-r", "minimal", "-w", 1, "--quiet", "--max-quarantined")
+    assert corpusmill("run", output.parent / "crawl", tmp_path / "some", *arguments, 0.5).returncode == 0
+    done = corpusmill("run", output.parent / "crawl", tmp_path / "none", *arguments, 0.01)
     assert done.returncode == 1
     assert "1 of 13 documents were quarantined" in done.stderr
     assert done.stdout == ""

@@ -78,8 +78,16 @@ def test_an_input_that_was_moved_as_a_whole_is_found_again(tmp_path: Path, monke
         write(tmp_path / "crawl", name, range(20))
     stopped_after(2, monkeypatch, [tmp_path / "crawl"], tmp_path / "out")
     shutil.move(tmp_path / "crawl", tmp_path / "moved")
+    (tmp_path / "crawl").mkdir()
+    (tmp_path / "crawl" / "new.txt").write_text(prose(99))
+    with pytest.raises(OutputMismatchError, match="inputs of the interrupted run are gone"):
+        ran([tmp_path / "crawl"], tmp_path / "out")
     manifest = ran([tmp_path / "moved"], tmp_path / "out")
-    assert (manifest.documents.documents_in, manifest.documents.quarantined) == (60, 0)
+    assert (manifest.documents.documents_in, manifest.documents.quarantined) == (61, 0)
+    more = write(tmp_path / "more", "d", range(3))
+    assert ran([tmp_path / "moved", more], tmp_path / "out").documents.documents_in == 64
+    (tmp_path / "link").symlink_to(tmp_path / "moved", target_is_directory=True)
+    assert ran([tmp_path / "link"], tmp_path / "out").documents.documents_in == 64
 
 
 def test_inputs_are_known_by_their_paths_whatever_else_is_given(tmp_path: Path) -> None:
@@ -253,6 +261,22 @@ def test_an_output_that_lost_something_is_not_added_to(tmp_path: Path) -> None:
     next((tmp_path / "out" / "shards").glob("*")).unlink()
     with pytest.raises(OutputMismatchError, match=r"1 shards that were written are missing"):
         ran([crawl], tmp_path / "out")
+
+
+def test_reading_a_journal_leaves_its_torn_line_to_the_run(tmp_path: Path) -> None:
+    crawl = write(tmp_path / "crawl", "a", range(4))
+    ran([crawl], tmp_path / "out")
+    journal = tmp_path / "out" / "state" / "journal.jsonl"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"half')
+    assert audit(tmp_path / "out").ok
+    assert journal.read_bytes() == whole + b'{"half'
+    ran([crawl], tmp_path / "out")
+    assert journal.read_bytes() == whole
+    journal.write_bytes(whole + b"garbage\n")
+    with pytest.raises(OutputMismatchError, match="use --restart to begin again"):
+        ran([crawl], tmp_path / "out")
+    assert ran([crawl], tmp_path / "out", restart=True).complete
 
 
 def test_an_unfinished_run_is_not_reported_as_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
