@@ -1,0 +1,210 @@
+"""WARC files as crawlers leave them: encoded twice, cut off, damaged in the middle, with rubbish between records."""
+
+import gzip
+import io
+import zlib
+from pathlib import Path
+
+import pytest
+
+from reading import PACK, read_bytes
+
+
+def warc(kind: str, block: bytes, url: str = "http://a.example/", content_type: str = "", **fields: str) -> bytes:
+    http = "application/http; msgtype=response" if kind == "response" else "text/plain"
+    lines = [f"WARC-Type: {kind}", "WARC-Record-ID: <urn:uuid:1>", "WARC-Date: 2024-02-29T12:00:00Z"]
+    lines += [f"WARC-Target-URI: {url}"] if url else []
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
+    lines += [f"Content-Type: {content_type or http}", f"Content-Length: {len(block)}"]
+    return "\r\n".join(["WARC/1.1", *lines, "", ""]).encode() + block + b"\r\n\r\n"
+
+
+def response(
+    body: bytes, content_type: str = "text/html", status: str = "200 OK", *headers: str, **fields: str
+) -> bytes:
+    head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Type: {content_type}", *headers, "", ""])
+    return warc("response", head.encode() + body, **fields)
+
+
+ARCHIVE = [
+    warc("warcinfo", b"software: x\r\n", url=""),
+    response(b"<html>one</html>" * 20, url="http://a.example/1"),
+    warc("request", b"GET / HTTP/1.1\r\n\r\n"),
+    response(b"<html>two</html>" * 30, "text/html; charset=iso-8859-2", url="http://a.example/2"),
+    response(b"plain text", "text/plain"),
+    warc("metadata", b"fetchTimeMs: 12\r\n"),
+    response(b"<html>three</html>" * 9, "application/xhtml+xml"),
+]
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("compression", sorted(PACK))
+def test_documents_of_an_archive(tmp_path: Path, compression: str, single: bool) -> None:
+    pack = PACK[compression]
+    data = pack(b"".join(ARCHIVE)) if single else b"".join(map(pack, ARCHIVE))
+    rows, bad, skipped = read_bytes(tmp_path, data, "warc", compression)
+    assert (bad, skipped) == ([], [])
+    assert [row["id"] for row in rows] == ["input#1", "input#3", "input#4", "input#6"]
+    assert rows[1] == {
+        "id": "input#3",
+        "url": "http://a.example/2",
+        "source": "input",
+        "html": b"<html>two</html>" * 30,
+        "text": None,
+        "metadata": '{"content_type":"text/html; charset=iso-8859-2","date":"2024-02-29T12:00:00Z",'
+        '"http_status":200,"record_id":"<urn:uuid:1>"}',
+    }
+    assert (rows[2]["text"], rows[2]["html"]) == ("plain text", None)
+
+
+def test_what_is_no_document_is_counted_by_kind(tmp_path: Path) -> None:
+    data = b"".join(
+        [
+            response(b"gone", status="404 Not Found"),
+            response(b"\x89PNG", "image/png"),
+            response(b"moved", status="301 Moved"),
+            warc("revisit", b"HTTP/1.1 200 OK\r\n\r\n"),
+            warc("resource", b"%PDF", content_type="application/pdf"),
+            warc("response", b"20240229\n", content_type="text/dns"),
+        ]
+    )
+    rows, bad, skipped = read_bytes(tmp_path, data, "warc")
+    assert (rows, bad) == ([], [])
+    assert [s.kind for s in skipped] == ["http 404", "image/png", "http 301", "application/pdf", "text/dns"]
+    rows, _, skipped = read_bytes(tmp_path, data, "warc", http_errors=True)
+    assert [row["html"] for row in rows] == [b"gone", b"moved"]
+
+
+def test_conversions_and_resources(tmp_path: Path) -> None:
+    data = warc("conversion", "árvíztűrő".encode(), url="http://b.example/x")
+    data += warc("resource", b"<html>r</html>", content_type="text/html")
+    rows, _, _ = read_bytes(tmp_path, data, "warc")
+    assert [(row["text"], row["html"], row["url"]) for row in rows] == [
+        ("árvíztűrő", None, "http://b.example/x"),
+        (None, b"<html>r</html>", "http://a.example/"),
+    ]
+
+
+PAGE = b"<html>" + b"some words " * 50
+RAW_DEFLATE = zlib.compressobj(9, zlib.DEFLATED, -15)
+BARE = RAW_DEFLATE.compress(PAGE) + RAW_DEFLATE.flush()
+CHUNKED = b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in (PAGE[:100], PAGE[100:], b""))
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (gzip.compress(PAGE), ["Content-Encoding: gzip"]),
+        (gzip.compress(PAGE), ["content-encoding: X-GZIP"]),
+        (zlib.compress(PAGE), ["Content-Encoding: deflate"]),
+        (BARE, ["Content-Encoding: deflate"]),
+        (CHUNKED, ["Transfer-Encoding: chunked"]),
+        (b"5;name=value\r\n<html\r\n1\r\n>\r\n" + b"0\r\n\r\n", ["Transfer-Encoding: chunked"]),
+        (PAGE, ["Content-Encoding: gzip"]),
+        (PAGE, ["Content-Encoding: br"]),
+        (PAGE, ["Transfer-Encoding: chunked"]),
+        (PAGE, ["Content-Encoding: identity"]),
+    ],
+)
+def test_http_encodings_are_undone_and_those_undone_already_are_left(
+    tmp_path: Path, body: bytes, headers: list[str]
+) -> None:
+    rows, bad, _ = read_bytes(tmp_path, response(body, "text/html", "200 OK", *headers), "warc")
+    assert (len(rows), bad) == (1, [])
+    assert rows[0]["html"] in (PAGE, b"<html>")
+
+
+def test_gzip_inside_chunks_and_brotli(tmp_path: Path) -> None:
+    from fastwarc.stream_io import BrotliWriter
+
+    packed = gzip.compress(PAGE)
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed)
+    sink = io.BytesIO()
+    writer = BrotliWriter(sink)
+    writer.write(PAGE)
+    writer.close()
+    data = response(chunked, "text/html", "200 OK", "Transfer-Encoding: chunked", "Content-Encoding: gzip")
+    data += response(sink.getvalue(), "text/html", "200 OK", "Content-Encoding: br")
+    rows, bad, _ = read_bytes(tmp_path, data, "warc")
+    assert ([row["html"] for row in rows], bad) == ([PAGE, PAGE], [])
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (gzip.compress(PAGE)[:-20], ["Content-Encoding: gzip"]),
+        (CHUNKED[:150], ["Transfer-Encoding: chunked"]),
+        (b"\x00\x01\x02nonsense", ["Content-Encoding: br"]),
+        (b"\x00\x01\x02nonsense", ["Content-Encoding: deflate"]),
+        (b"\x00\x01\x02nonsense", ["Content-Encoding: rot13"]),
+        (gzip.compress(bytes(200_000)), ["Content-Encoding: gzip"]),
+    ],
+)
+def test_a_body_that_cannot_be_decoded_costs_its_record(tmp_path: Path, body: bytes, headers: list[str]) -> None:
+    data = response(body, "text/html", "200 OK", *headers) + response(b"<html>next")
+    rows, bad, _ = read_bytes(tmp_path, data, "warc", maximum_record_bytes="100kB")
+    assert [row["id"] for row in rows] == ["input#1"]
+    assert [(b.id, b.offset) for b in bad] == [("input#0", 0)]
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("compression", sorted(PACK))
+def test_a_cut_archive_loses_nothing_in_silence(tmp_path: Path, compression: str, single: bool) -> None:
+    pack = PACK[compression]
+    parts = [pack(b"".join(ARCHIVE))] if single else [pack(record) for record in ARCHIVE]
+    plain = compression == "none"
+    data = b"".join(parts)
+    ends = [sum(map(len, (ARCHIVE if plain else parts)[: n + 1])) for n in range(len(ARCHIVE if plain else parts))]
+    whole, _, _ = read_bytes(tmp_path, data, "warc", compression)
+    before = [sum(number <= n for number in (1, 3, 4, 6)) for n in range(len(ARCHIVE))]
+    cuts = sorted({*range(1, len(data), 23), *(e + d for e in ends for d in (-9, -8, -5, -4, -1, 0, 1, 3, 7, 10, 12))})
+    for cut in (c for c in cuts if 0 < c < len(data)):
+        rows, bad, _ = read_bytes(tmp_path, data[:cut], "warc", compression)
+        assert rows == whole[: len(rows)], cut
+        complete = sum(e <= cut for e in ends)
+        assert len(rows) >= (before[complete - 1] if complete and (plain or not single) else 0), cut
+        # The empty lines behind a record are no part of it.
+        at_an_end = any(0 <= e - cut <= 4 for e in ends) if plain else cut in ends
+        assert len(bad) == (0 if at_an_end else 1), (cut, bad)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_one_damaged_member_costs_one_record(tmp_path: Path, compression: str) -> None:
+    parts = [PACK[compression](record) for record in ARCHIVE]
+    for target in range(len(parts)):
+        damaged = bytearray(parts[target])
+        damaged[len(damaged) // 2] ^= 0x10
+        damaged[-3] ^= 0x10
+        data = b"".join([*parts[:target], bytes(damaged), *parts[target + 1 :]])
+        rows, bad, _ = read_bytes(tmp_path, data, "warc", compression)
+        expected = [f"input#{n}" for n in (1, 3, 4, 6) if n != target]
+        assert ([row["id"] for row in rows], [b.offset for b in bad]) == (expected, [target])
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"garbage that is no record\r\n\r\n",
+        b"WARC/1.0\r\nWARC-Type: response\r\n\r\n",
+        b"WARC/1.0\r\nContent-Length: minus one\r\n\r\n",
+        b"\x00" * 200_000 + b"\n",
+        b"WARC/1.0\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",
+    ],
+)
+def test_rubbish_between_records_costs_itself(tmp_path: Path, rubbish: bytes) -> None:
+    rows, bad, _ = read_bytes(tmp_path, ARCHIVE[1] + rubbish + ARCHIVE[3] + ARCHIVE[4], "warc")
+    assert [row["id"] for row in rows] == ["input#0", "input#2", "input#3"]
+    assert [b.offset for b in bad] == [1]
+
+
+def test_a_record_over_the_limit_costs_itself(tmp_path: Path) -> None:
+    data = ARCHIVE[1] + response(b"<html>" + b"x" * 300_000) + ARCHIVE[3]
+    for compression in sorted(PACK):
+        rows, bad, _ = read_bytes(tmp_path, PACK[compression](data), "warc", compression, maximum_record_bytes="200kB")
+        assert [row["id"] for row in rows] == ["input#0", "input#2"]
+        assert [(b.offset, b.error[:9]) for b in bad] == [(1, "too_large")]
+
+
+@pytest.mark.parametrize("data", [b"", b"\r\n\r\n", b"\n"])
+def test_an_empty_archive_holds_nothing(tmp_path: Path, data: bytes) -> None:
+    assert read_bytes(tmp_path, data, "warc") == ([], [], [])
