@@ -18,7 +18,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpusmill.formats import DAMAGE, open_stream, recognise
+from corpusmill.compression import open_stream
+from corpusmill.formats import recognise
 from corpusmill.schemas import RecipeError, did_you_mean
 from corpusmill.schemas.inputs import InputFile, InputSettings, Keys, Part, SkippedFile, Split
 
@@ -32,7 +33,7 @@ _USUAL: dict[str, tuple[str, ...]] = {
 }
 _RECORDS = 20  # records of a JSON Lines file that are looked at for field names
 _LONGEST = 1 << 24  # bytes of a JSON Lines file that are looked at for its first records
-_DAMAGE = (*DAMAGE, pa.ArrowInvalid)
+_DAMAGE = (OSError, pa.ArrowInvalid)
 
 
 class Discovery(msgspec.Struct, frozen=True):

@@ -60,6 +60,7 @@ class Engine:
         self.last = len(chain.segments) - 1
         self.run_id = uuid.uuid4().hex
         self.signals = pa.schema(chain.signal_fields())
+        self.segments = chain.with_tokenizer(str(root / "tokenizer.json")).segments  # as workers run them
         self.gates: list[Gate] = [open_gate(gate, root, journal) for gate in chain.gates]
 
     def replay(self, records: Sequence[SegmentRecord]) -> None:
@@ -80,16 +81,13 @@ class Engine:
         self, split: Split, number: int, before: SegmentRecord | None, verdicts: pa.StructArray | None
     ) -> SegmentJob:
         """Return the job of *split* in segment *number*."""
-        chain = self.chain
-        if chain.tokenize is not None:
-            chain = chain.with_tokenizer(str(self.root / "tokenizer.json"))
         return SegmentJob(
             run=self.run_id,
             output=str(self.root),
             split=split,
             number=number,
             last=number == self.last,
-            segment=chain.segments[number],
+            segment=self.segments[number],
             signals=self.signals,
             spill=before.spill if before else None,
             verdicts=verdicts,
@@ -132,12 +130,9 @@ class _Batch:
         self._ready: list[tuple[int, int]] = []  # heap of (split, segment)
         self._verdicts: dict[tuple[int, int], pa.StructArray | None] = {}
         self._finished: dict[int, SegmentRecord] = {}
-        self._tried: dict[
-            str, tuple[int, int, str]
-        ] = {}  # documents in, documents crashed and the first error, by stage
-        self._judged = [0] * (
-            engine.last + 1
-        )  # position in _order of the split whose crashes are judged next, by segment
+        # By stage: documents in, documents crashed, and the first error. By segment: the place of the split judged next.
+        self._tried: dict[str, tuple[int, int, str]] = {}
+        self._judged = [0] * (engine.last + 1)
         self._planned = 0  # position in _order of the split whose rows are planned into shards next
         self._shard_jobs: list[ShardJob] = []
         self._started = 0  # position in _order of the split that enters the first segment next

@@ -15,13 +15,10 @@ import msgspec
 from corpusmill.compression import open_stream
 from corpusmill.stages.encoding import decode_text
 
-__all__ = ["DAMAGE", "Recognised", "open_stream", "recognise"]
+__all__ = ["Recognised", "recognise"]
 
 PEEK = 1 << 16
 """Bytes of decompressed content that are looked at."""
-
-DAMAGE = (OSError,)
-"""What reading a damaged or truncated compressed file raises."""
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip"),

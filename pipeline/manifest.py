@@ -39,7 +39,6 @@ def compile_manifest(events: Sequence[Event], skipped: Sequence[SkippedFile] = (
     stages = _stages(starts, records)
     dropped = sum(sum(stage.dropped.values()) for stage in stages)
     return Manifest(
-        complete=len(ends) == len(starts),
         documents=DocumentCounts(
             documents_in=sum(r.read + r.unreadable for r in records),
             kept=sum(shard.documents for shard in shards),

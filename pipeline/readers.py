@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from corpusmill.formats import open_stream
+from corpusmill.compression import open_stream
 from corpusmill.read_parquet import read_parquet
 from corpusmill.read_records import DocumentRow, Quarantined, SkippedRecord, record_row, scrubbed
 from corpusmill.read_warc import read_warc

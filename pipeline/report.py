@@ -140,8 +140,6 @@ def _page(root: Path, manifest: Manifest) -> Iterator[str]:
     yield f"</div><p>Recipe <code>{name}</code>, fingerprint <code>{manifest.fingerprint[:16]}</code>."
     if manifest.tokens:
         yield f" {manifest.tokens:,} tokens are {_budget(manifest.tokens)}."
-    if not manifest.complete:
-        yield " <b>The run has not finished.</b>"
     yield "</p><h2>Funnel</h2>"
     yield _table(["stage", "#in", "#dropped", "#kept", "", "#CPU s"], _funnel(manifest))
     yield "<h2>Why documents were dropped</h2>"

@@ -192,7 +192,7 @@ def _work(engine: Engine, journal: Journal, workers: int, moved: Mapping[str, st
     starts = [at for at, event in enumerate(events) if isinstance(event, RunStarted)]
     shards = [event for event in events if isinstance(event, ShardRecord)]
     records = [event for event in events if isinstance(event, SegmentRecord)]
-    finished = sum(isinstance(event, RunFinished) for event in events)
+    finished = journal.finished_runs
     for number, at in enumerate(starts):
         start = events[at]
         assert isinstance(start, RunStarted)

@@ -23,7 +23,7 @@ from typing import IO, Any, NamedTuple
 import zstandard
 from fastwarc.stream_io import GzipReader, Lz4Reader, ZstdReader
 
-from corpusmill.formats import open_stream
+from corpusmill.compression import open_stream
 
 __all__ = ["Broken", "Record", "fields_of", "warc_records"]
 

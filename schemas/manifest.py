@@ -140,7 +140,6 @@ class RunFinished(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_fie
 class Manifest(msgspec.Struct, kw_only=True):
     """`manifest.json`. Clock times and durations live only here and in logs, never in a shard."""
 
-    complete: bool
     documents: DocumentCounts
     tokens: int
     stages: list[StageCounts]

@@ -20,7 +20,7 @@ from corpusmill.run import run
 from corpusmill.schemas import OutputMismatchError, RecipeError, StageError
 from corpusmill.stages import Deduplicate, FilterUrl, NormalizeText, Tokenize
 from corpusmill.stages.tokenize import END_OF_TEXT, load_tokenizer
-from support import SMALL_STEPS, prose
+from support import SMALL_STEPS, prose, stop_after
 
 
 def ran(inputs: list[Path], output: Path, *changes: str, **options: Any) -> Any:
@@ -60,15 +60,8 @@ def test_restart_removes_nothing_but_what_runs_write(tmp_path: Path) -> None:
 
 
 def stopped_after(count: int, monkeypatch: pytest.MonkeyPatch, inputs: list[Path], output: Path) -> None:
-    append = Journal.append
-
-    def stopping(self: Journal, event: Any) -> None:
-        append(self, event)
-        if len(self.events) == count:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "append", stopping)
+        stop_after(patch, count)
         with pytest.raises(KeyboardInterrupt):
             ran(inputs, output)
 
@@ -190,7 +183,7 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_written(
     crawl = write(tmp_path / "crawl", "a", range(4))
     with pytest.raises(RecipeError, match=message):
         ran([crawl], tmp_path / "out", change)
-    assert ran([crawl], tmp_path / "out").complete
+    assert ran([crawl], tmp_path / "out").documents.kept == 4
 
 
 def test_a_padding_token_outside_the_vocabulary_is_refused(tmp_path: Path) -> None:
@@ -204,7 +197,7 @@ def test_a_padding_token_outside_the_vocabulary_is_refused(tmp_path: Path) -> No
 def test_a_recipe_that_recorded_no_work_binds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     crawl = write(tmp_path / "crawl", "a", range(4))
     stopped_after(1, monkeypatch, [crawl], tmp_path / "out")
-    assert ran([crawl], tmp_path / "out", "deduplicate.near=true").complete
+    assert ran([crawl], tmp_path / "out", "deduplicate.near=true").documents.kept == 4
 
 
 def tampered(root: Path, name: str, change: Any) -> list[str]:
@@ -276,7 +269,7 @@ def test_reading_a_journal_leaves_its_torn_line_to_the_run(tmp_path: Path) -> No
     journal.write_bytes(whole + b"garbage\n")
     with pytest.raises(OutputMismatchError, match="use --restart to begin again"):
         ran([crawl], tmp_path / "out")
-    assert ran([crawl], tmp_path / "out", restart=True).complete
+    assert ran([crawl], tmp_path / "out", restart=True).documents.kept == 4
 
 
 def test_an_unfinished_run_is_not_reported_as_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
