@@ -20,7 +20,7 @@ import pyarrow as pa
 from corpusmill.chain import Chain
 from corpusmill.gates import Gate, open_gate
 from corpusmill.journal import Journal
-from corpusmill.progress import Progress
+from corpusmill.progress import Progress, Standing
 from corpusmill.schemas import RetryableError, StageError
 from corpusmill.schemas.inputs import Split
 from corpusmill.schemas.manifest import SegmentRecord, ShardRecord
@@ -133,6 +133,7 @@ class _Batch:
         # By stage: documents in, documents crashed, and the first error. By segment: the place of the split judged next.
         self._tried: dict[str, tuple[int, int, str]] = {}
         self._judged = [0] * (engine.last + 1)
+        self._before = sum(self._splits[r.split].stored for r in done if r.segment == engine.last)
         self._planned = 0  # position in _order of the split whose rows are planned into shards next
         self._shard_jobs: list[ShardJob] = []
         self._started = 0  # position in _order of the split that enters the first segment next
@@ -161,8 +162,19 @@ class _Batch:
                     self._clean(task.sources)
                 else:
                     self._advance(record)
-                engine.progress.update(record, len(self._finished), len(self._order))
+                engine.progress.update(record, self._standing())
         assert self._planned == len(self._order), "every split is in a shard, or had nothing to put there"
+
+    def _standing(self) -> Standing:
+        """Return how far this batch is."""
+        return Standing(
+            splits_done=len(self._finished),
+            splits_planned=len(self._order),
+            all_planned=True,
+            bytes_done=sum(self._splits[split].stored for split in self._finished),
+            bytes_all=sum(split.stored for split in self._splits.values()),
+            bytes_before=self._before,
+        )
 
     def _check_hope(self, segment: int) -> None:
         """Stop a run in which a stage fails on everything, and take back what was put away for it.

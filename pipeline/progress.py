@@ -7,11 +7,29 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import msgspec
+
 from corpusmill.schemas.manifest import SegmentRecord, ShardRecord
 
-__all__ = ["LineProgress", "NoProgress", "Progress", "TerminalProgress", "open_progress"]
+__all__ = ["LineProgress", "NoProgress", "Progress", "Standing", "TerminalProgress", "open_progress"]
 
 _EVERY = 60.0  # seconds between two lines of a log
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the batch of inputs at hand is; a split is done when it has passed all stages.
+
+    Large files are cut while the run goes on, so the number of splits is final only once all of them are planned. Bytes are
+    stored bytes, whose sum is known from the beginning; what earlier runs did counts as done.
+    """
+
+    splits_done: int
+    splits_planned: int
+    all_planned: bool
+    bytes_done: int
+    bytes_all: int
+    bytes_before: int
+    """Stored bytes that were done already when this process took the batch up."""
 
 
 class Progress(Protocol):
@@ -20,8 +38,8 @@ class Progress(Protocol):
     def message(self, text: str) -> None:
         """Say something once."""
 
-    def update(self, record: SegmentRecord | ShardRecord, done: int, splits: int) -> None:
-        """Take note of finished work: *done* of *splits* splits have passed all stages."""
+    def update(self, record: SegmentRecord | ShardRecord, standing: Standing) -> None:
+        """Take note of finished work, and of how far the batch is."""
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -33,7 +51,7 @@ class NoProgress:
     def message(self, text: str) -> None:
         """Say nothing."""
 
-    def update(self, record: SegmentRecord | ShardRecord, done: int, splits: int) -> None:
+    def update(self, record: SegmentRecord | ShardRecord, standing: Standing) -> None:
         """Say nothing."""
 
     def close(self) -> None:
@@ -47,16 +65,18 @@ class _Tally:
         self._started = time.monotonic()
         self.read = self.dropped = self.tokens = 0
 
-    def line(self, record: SegmentRecord | ShardRecord, done: int, splits: int) -> str:
+    def line(self, record: SegmentRecord | ShardRecord, standing: Standing) -> str:
         if isinstance(record, SegmentRecord):
             self.read += record.read
             self.dropped += sum(sum(stage.dropped.values()) for stage in record.stages)
         else:
             self.tokens += record.tokens
         seconds = max(time.monotonic() - self._started, 1e-9)
-        left = f", {_clock(seconds / done * (splits - done))} left" if 0 < done < splits else ""
+        fresh = standing.bytes_done - standing.bytes_before
+        rest = standing.bytes_all - standing.bytes_done
+        left = f", {_clock(seconds / fresh * rest)} left" if fresh > 0 and rest > 0 else ""
         return (
-            f"{done:,}/{splits:,} splits, {self.read:,} documents read ({self.read / seconds:,.0f}/s), "
+            f"{standing.splits_done:,}/{standing.splits_planned:,} splits, {self.read:,} documents read ({self.read / seconds:,.0f}/s), "
             f"{self.dropped:,} dropped, {self.tokens:,} tokens in shards{left}"
         )
 
@@ -73,9 +93,9 @@ class LineProgress:
         """Write *text* as a line."""
         self._write(f"{text}\n")
 
-    def update(self, record: SegmentRecord | ShardRecord, done: int, splits: int) -> None:
+    def update(self, record: SegmentRecord | ShardRecord, standing: Standing) -> None:
         """Write a line if the last one is a minute old."""
-        line = self._tally.line(record, done, splits)
+        line = self._tally.line(record, standing)
         if time.monotonic() - self._said >= _EVERY:
             self._said = time.monotonic()
             self._write(f"{line}\n")
@@ -100,9 +120,9 @@ class TerminalProgress:
 
         self._status.console.print(escape(text), highlight=False)
 
-    def update(self, record: SegmentRecord | ShardRecord, done: int, splits: int) -> None:
+    def update(self, record: SegmentRecord | ShardRecord, standing: Standing) -> None:
         """Rewrite the line."""
-        self._status.update(self._tally.line(record, done, splits))
+        self._status.update(self._tally.line(record, standing))
 
     def close(self) -> None:
         """Remove the line."""

@@ -7,6 +7,8 @@ A stage that raises costs the documents it raised on: the batch is halved until 
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,7 +33,7 @@ from corpusmill.schemas.recipe import OutputSettings
 from corpusmill.stages import CorpusStage, Stage
 from corpusmill.stages.base import as_batch
 
-__all__ = ["SegmentJob", "isolate", "run_segment", "subset_of"]
+__all__ = ["SegmentJob", "isolate", "peak_memory", "run_segment", "subset_of"]
 
 _EXCERPT = 500
 
@@ -122,7 +124,9 @@ class _SegmentRun:
         self._job = job
         self._root = Path(job.output)
         self._started = time.perf_counter()
-        self._record = SegmentRecord(split=job.split.index, segment=job.number)
+        self._record = SegmentRecord(
+            split=job.split.index, segment=job.number, stored=0 if job.number else job.split.stored
+        )
         name = f"split-{job.split.index:06d}-{job.number}"
 
         def table(folder: str, schema: pa.Schema) -> TableFile:
@@ -151,6 +155,7 @@ class _SegmentRun:
             path = self._sketches.name
             record.sketches = FileRecord(path=path, rows=self._sketches.rows, sha256=file_hash(self._root / path))
         record.seconds = round(time.perf_counter() - self._started, 3)
+        record.peak_memory = peak_memory()
         for counts in record.stages:
             counts.seconds = round(counts.seconds, 3)
         return record
@@ -231,6 +236,7 @@ class _SegmentRun:
             self._put_away(row.column("id")[0].as_py(), source, None, named.name, f"{type(error).__name__}: {error}")
             counts = self._count(named)
             counts.documents_in += 1
+            counts.bytes_in += _size(row)
             counts.quarantined += 1
             where = f"{type(error).__name__}: {error} (document {row.column('id')[0].as_py()!r})"
             self._record.first_errors.setdefault(named.name, where)
@@ -253,6 +259,7 @@ class _SegmentRun:
         """
         counts = self._counts[named.name]
         counts.documents_in += out.num_rows
+        counts.bytes_in += _size(seen)
         keep = pc.is_null(verdicts)
         kept = out.filter(keep)
         counts.kept += kept.num_rows
@@ -313,6 +320,17 @@ class _SegmentRun:
                 self._record.languages[language or "unknown"] = (
                     self._record.languages.get(language or "unknown", 0) + count
                 )
+
+
+def _size(batch: pa.RecordBatch) -> int:
+    """Return the bytes of HTML and text in a batch."""
+    return sum(pc.sum(pc.binary_length(batch.column(name))).as_py() or 0 for name in ("html", "text"))
+
+
+def peak_memory() -> int:
+    """Return the largest resident size that this process has had, in bytes."""
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024  # macOS counts bytes, Linux kibibytes
 
 
 class _IpcFile:

@@ -69,15 +69,40 @@ class SkippedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """A file, or the range of it between two places that its format understands (None: from the start, to the end)."""
+    """A file, or the range of it between two places that its format understands (None: from the start, to the end).
+
+    The places are stored bytes for plain JSON Lines and for WARC (where compressed members begin), row groups for Parquet,
+    and decoded bytes for compressed JSON Lines, which cannot be entered in the middle: those are read from `spool`, an LZ4
+    file with the decoded lines of the range, or decoded from the start where there is none.
+    """
 
     file: InputFile
     start: int | None = None
     stop: int | None = None
+    first: int = 0
+    """Number of the first record of the range, counted over the whole file."""
+    offset: int = 0
+    """Where the stored bytes that the range accounts for begin in the file."""
+    size: int | None = None
+    """How many stored bytes the range accounts for; None means all of the file."""
+    damage: str | None = None
+    """What ended the decoding of a compressed file behind the last record of this range."""
+    spool: str | None = None
+    """Path of the decoded lines; it belongs to the run at hand and is not recorded."""
+
+    @property
+    def stored(self) -> int:
+        """The stored bytes that the range accounts for."""
+        return self.file.size if self.size is None else self.size
 
 
 class Split(msgspec.Struct, frozen=True, kw_only=True):
-    """The unit of work, retry and resume: some consecutive files."""
+    """The unit of work, retry and resume: some consecutive small files, or a range of a large one."""
 
     index: int
     parts: tuple[Part, ...]
+
+    @property
+    def stored(self) -> int:
+        """The stored bytes of all parts."""
+        return sum(part.stored for part in self.parts)

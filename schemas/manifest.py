@@ -51,10 +51,14 @@ class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, tag="shard", tag_fi
 
 
 class StageCounts(msgspec.Struct, kw_only=True):
-    """What one stage did: documents in and kept, dropped by reason, crashed (and so quarantined), and CPU seconds."""
+    """What one stage did: documents in and kept, dropped by reason, crashed (and so quarantined), and CPU seconds.
+
+    `bytes_in` is the size of the documents that went in: of their HTML as long as they have it, and of their text.
+    """
 
     kind: str
     documents_in: int = msgspec.field(default=0, name="in")
+    bytes_in: int = 0
     kept: int = 0
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
     quarantined: int = 0
@@ -63,6 +67,7 @@ class StageCounts(msgspec.Struct, kw_only=True):
     def add(self, other: StageCounts) -> None:
         """Add the counts of *other*, in place."""
         self.documents_in += other.documents_in
+        self.bytes_in += other.bytes_in
         self.kept += other.kept
         self.quarantined += other.quarantined
         self.seconds += other.seconds
@@ -84,6 +89,8 @@ class SegmentRecord(msgspec.Struct, kw_only=True, tag="segment", tag_field="even
 
     split: int
     segment: int
+    stored: int = 0
+    """Stored bytes of the inputs that were read; only in the first segment."""
     read: int = 0
     unreadable: int = 0
     skipped_records: dict[str, int] = msgspec.field(default_factory=dict)
@@ -98,6 +105,8 @@ class SegmentRecord(msgspec.Struct, kw_only=True, tag="segment", tag_field="even
     """Tokens (or characters) of each subset; only in the last segment."""
     languages: dict[str, int] = msgspec.field(default_factory=dict)
     seconds: float = 0.0
+    peak_memory: int = 0
+    """Bytes: the largest resident size that the worker process has had so far."""
 
 
 class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field="event"):
