@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 import lzma
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,15 @@ def input_file(path: Path, format_: Any, compression: Any = "none", **keys: str)
     )
 
 
+def one_split(files: Iterable[InputFile]) -> Split:
+    return Split(index=0, parts=tuple(Part(file=file) for file in files))
+
+
 def items(file: InputFile, **changes: Any) -> tuple[list[Row], list[Quarantined], list[SkippedRecord]]:
     """What a file gives: documents, quarantine entries, records that are no documents."""
     rows: list[Row] = []
     rest: list[Any] = []
-    for item in read(Split(index=0, parts=(Part(file=file),)), InputSettings(**changes)):
+    for item in read(one_split([file]), InputSettings(**changes)):
         if isinstance(item, pa.RecordBatch):
             assert item.schema == DOCUMENTS
             item.validate(full=True)

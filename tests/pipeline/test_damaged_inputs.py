@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpusmill.discover import discover, plan_splits
+from corpusmill.discover import discover
 from corpusmill.readers import read
 from corpusmill.schemas.inputs import InputSettings, Split
-from reading import PACK, WITHOUT_LZ4, input_file, items, jsonl, read_bytes
+from reading import PACK, WITHOUT_LZ4, input_file, items, jsonl, one_split, read_bytes
 
 # --- one file, one document ------------------------------------------------------------------------------------------
 
@@ -307,7 +307,7 @@ def test_batches_are_small_and_go_across_files(tmp_path: Path) -> None:
         (tmp_path / f"{name}.jsonl").write_bytes(jsonl(*({"text": f"{name}{n}"} for n in range(300))))
     big = "x" * 3_000_000
     (tmp_path / "c.jsonl").write_bytes(jsonl(*({"text": big} for _ in range(5)), {"text": "t", "other": big}))
-    (split,) = plan_splits(discover([str(tmp_path)], InputSettings()).files, 10**9)
+    split = one_split(discover([str(tmp_path)], InputSettings()).files)
     batches = [item for item in read(split, InputSettings()) if isinstance(item, pa.RecordBatch)]
     assert sum(batch.num_rows for batch in batches) == 606
     assert [batch.num_rows for batch in batches[:2]] == [256, 256]
@@ -318,7 +318,7 @@ def test_settings_and_splits_travel_between_processes(tmp_path: Path) -> None:
     import pickle
 
     (tmp_path / "a.jsonl").write_bytes(jsonl({"text": "t"}))
-    (split,) = plan_splits(discover([str(tmp_path)], InputSettings()).files, 10)
+    split = one_split(discover([str(tmp_path)], InputSettings()).files)
     assert pickle.loads(pickle.dumps(split)) == split
     assert msgspec.json.decode(msgspec.json.encode(split), type=Split) == split
     assert os.fspath(split.parts[0].file.path) == str(tmp_path / "a.jsonl")

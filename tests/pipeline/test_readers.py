@@ -18,10 +18,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.discover import discover, plan_splits
+from corpusmill.discover import discover
 from corpusmill.readers import Quarantined, SkippedRecord, read
 from corpusmill.schemas import DOCUMENTS
 from corpusmill.schemas.inputs import InputSettings
+from reading import one_split
 
 Rows = list[dict[str, Any]]
 
@@ -31,16 +32,15 @@ def read_all(path: Path, **options: Any) -> tuple[Rows, list[Quarantined], list[
     rows: Rows = []
     bad: list[Quarantined] = []
     skipped: list[SkippedRecord] = []
-    for split in plan_splits(discover([path], chosen).files, 10**9):
-        for item in read(split, chosen):
-            if isinstance(item, Quarantined):
-                bad.append(item)
-            elif isinstance(item, SkippedRecord):
-                skipped.append(item)
-            else:
-                assert item.schema == DOCUMENTS
-                item.validate(full=True)
-                rows += item.to_pylist()
+    for item in read(one_split(discover([path], chosen).files), chosen):
+        if isinstance(item, Quarantined):
+            bad.append(item)
+        elif isinstance(item, SkippedRecord):
+            skipped.append(item)
+        else:
+            assert item.schema == DOCUMENTS
+            item.validate(full=True)
+            rows += item.to_pylist()
     return rows, bad, skipped
 
 
@@ -204,7 +204,7 @@ def test_html_in_records_is_read_as_unicode_whatever_it_declares(tmp_path: Path)
 def test_a_file_that_vanished_is_put_away(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
     chosen = InputSettings()
-    (split,) = plan_splits(discover([tmp_path], chosen).files, 10**9)
+    split = one_split(discover([tmp_path], chosen).files)
     (tmp_path / "a.txt").unlink()
     (entry,) = read(split, chosen)
     assert isinstance(entry, Quarantined)
