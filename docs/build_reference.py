@@ -12,7 +12,7 @@ from corpusmill.cli import cli
 from corpusmill.describe import Setting, describe_settings, describe_stage
 from corpusmill.recipe import built_in_recipes, load_recipe
 from corpusmill.schemas.inputs import InputSettings
-from corpusmill.schemas.recipe import OutputSettings
+from corpusmill.schemas.recipe import LimitSettings, OutputSettings
 from corpusmill.stages import known_stages
 
 HERE = Path(__file__).parent
@@ -43,6 +43,8 @@ def stages_page() -> Iterator[str]:
     yield from settings_table(describe_settings(InputSettings))
     yield "## `[output]`\n\n"
     yield from settings_table(describe_settings(OutputSettings))
+    yield "## `[limits]`\n\n"
+    yield from settings_table(describe_settings(LimitSettings))
 
 
 def recipes_page() -> Iterator[str]:

@@ -6,20 +6,19 @@ together, so the path comes first: `run a out` and then `run a b out` must not r
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
 import msgspec
 
-from corpusmill.discover import Discovery, plan_splits
+from corpusmill.discover import Discovery
 from corpusmill.journal import Journal
 from corpusmill.recipe import recipe_table
 from corpusmill.schemas import OutputMismatchError
-from corpusmill.schemas.inputs import InputFile, Split
+from corpusmill.schemas.inputs import InputFile
 from corpusmill.schemas.manifest import InputsMoved, RunStarted
 from corpusmill.schemas.recipe import Recipe
-from corpusmill.schemas.sizes import parse_size
 
 __all__ = ["check_present", "now", "start_batch", "with_paths"]
 
@@ -37,16 +36,15 @@ def start_batch(
     paths = {
         name: path for event in journal.events if isinstance(event, InputsMoved) for name, path in event.paths.items()
     }
-    known = [file for start in starts for split in start.splits for file in _files(with_paths(split, paths))]
+    known = [file for start in starts for file in with_paths(start.files, paths)]
     new, moved = _compare(known, found.files)
     if moved:
         journal.append(InputsMoved(paths=moved))
         paths |= moved
     if new:
-        first = sum(len(start.splits) for start in starts)
         journal.append(
             RunStarted(
-                splits=plan_splits(new, parse_size(recipe.input.split_size), first),
+                files=tuple(new),
                 skipped=tuple(found.skipped),
                 fingerprint=identity,
                 recipe=recipe_table(recipe),
@@ -57,35 +55,24 @@ def start_batch(
     return paths
 
 
-def with_paths(split: Split, moved: Mapping[str, str]) -> Split:
-    """Return *split* with the files at the paths where they lie now."""
-    parts = tuple(
-        msgspec.structs.replace(
-            part, file=msgspec.structs.replace(part.file, path=moved.get(part.file.name, part.file.path))
-        )
-        for part in split.parts
-    )
-    return msgspec.structs.replace(split, parts=parts)
+def with_paths(files: Iterable[InputFile], moved: Mapping[str, str]) -> tuple[InputFile, ...]:
+    """Return *files* at the paths where they lie now."""
+    return tuple(msgspec.structs.replace(file, path=moved[file.name]) if file.name in moved else file for file in files)
 
 
-def check_present(splits: Iterable[Split], read: Container[int]) -> None:
+def check_present(needed: Iterable[InputFile]) -> None:
     """Refuse to go on without the inputs of a run that was interrupted: they would count as unreadable for good.
 
     Raises:
-        OutputMismatchError: files of a split that is not among those *read* already are gone.
+        OutputMismatchError: files that are still *needed* are gone.
 
     """
-    unread = [file for split in splits if split.index not in read for file in _files(split)]
-    gone = [file.path for file in unread if not Path(file.path).exists()]
+    gone = [file.path for file in needed if not Path(file.path).exists()]
     if gone:
         raise OutputMismatchError(
             f"{len(gone)} inputs of the interrupted run are gone: {_few(gone)}; put them back, name the place to which they "
             "were moved as an input, or --restart"
         )
-
-
-def _files(split: Split) -> Iterator[InputFile]:
-    return (part.file for part in split.parts)
 
 
 def now() -> str:

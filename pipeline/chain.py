@@ -36,6 +36,11 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     opening: NamedStage | None = None
     closing: NamedStage | None = None
 
+    @property
+    def step_names(self) -> list[str]:
+        """The names of the stages that see documents here, in order; the sketches of the closing stage are the last step."""
+        return [named.name for named in (*self.stages, *((self.closing,) if self.closing else ()))]
+
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True):
     """The segments of a recipe; between segments i and i+1 stands `gates[i]`: a corpus stage, or a tokenizer to train."""

@@ -128,8 +128,9 @@ def check(inputs: tuple[str, ...], recipe: str, changes: tuple[str, ...], docume
 
 def _check(inputs: Sequence[str], recipe: str, changes: tuple[str, ...], documents: int) -> None:
     from corpusmill.chain import cut
-    from corpusmill.discover import discover, plan_splits
+    from corpusmill.discover import discover
     from corpusmill.explain import explain_document, sample_documents
+    from corpusmill.planning import estimated_splits
     from corpusmill.recipe import describe, fingerprint, load_recipe
     from corpusmill.report import skipped_lines
     from corpusmill.run import check_chain
@@ -143,12 +144,12 @@ def _check(inputs: Sequence[str], recipe: str, changes: tuple[str, ...], documen
     if not inputs:
         return
     found = discover(inputs, settings.input)
-    splits = plan_splits(found.files, parse_size(settings.input.split_size))
+    splits = estimated_splits(found.files, parse_size(settings.input.split_size))
     for message in (*found.messages, *chain.warnings()):
         click.echo(message)
     size = sum(file.size for file in found.files)
     click.echo(
-        f"\n{len(found.files):,} files, {size:,} bytes, {len(splits):,} splits; {len(found.skipped):,} files skipped"
+        f"\n{len(found.files):,} files, {size:,} bytes, about {splits:,} splits; {len(found.skipped):,} files skipped"
     )
     for format_ in sorted({file.format for file in found.files}):
         click.echo(f"  {format_:<10}{sum(file.format == format_ for file in found.files):>10,}")

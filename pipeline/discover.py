@@ -1,4 +1,4 @@
-"""Which files there are to read, and how they form splits.
+"""Which files there are to read.
 
 The order is that of the names, code point by code point, never that in which a file system lists them. A file that is not
 read is listed with the reason; nothing is passed over in silence.
@@ -10,7 +10,7 @@ import fnmatch
 import glob
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from corpusmill.compression import open_stream
 from corpusmill.formats import recognise
 from corpusmill.schemas import RecipeError, did_you_mean
-from corpusmill.schemas.inputs import InputFile, InputSettings, Keys, Part, SkippedFile, Split
+from corpusmill.schemas.inputs import InputFile, InputSettings, Keys, SkippedFile
 
-__all__ = ["Discovery", "discover", "plan_splits"]
+__all__ = ["Discovery", "discover"]
 
 _USUAL: dict[str, tuple[str, ...]] = {
     "text": ("text", "content", "raw_content", "body", "document", "article", "passage", "plain_text", "main_text"),
@@ -67,22 +67,6 @@ def discover(inputs: Sequence[str | os.PathLike[str]], settings: InputSettings) 
     messages.pop("", None)
     skipped.sort(key=lambda file: file.name)
     return Discovery(tuple(files), tuple(skipped), tuple(messages))
-
-
-def plan_splits(files: Iterable[InputFile], split_size: int, first_index: int = 0) -> tuple[Split, ...]:
-    """Group consecutive files into splits of up to *split_size* stored bytes; a larger file is a split of its own."""
-    groups: list[list[InputFile]] = []
-    size = 0
-    for file in files:
-        if not groups or size + file.size > split_size:
-            groups.append([])
-            size = 0
-        groups[-1].append(file)
-        size += file.size
-    return tuple(
-        Split(index=index, parts=tuple(Part(file=file) for file in group))
-        for index, group in enumerate(groups, first_index)
-    )
 
 
 def _named_paths(inputs: Sequence[str], skipped: list[SkippedFile]) -> dict[str, Path]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
 import os
+import resource
 import signal
-import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
+from functools import partial
 from typing import Any
 
+from corpusmill.limits import enter_worker
 from corpusmill.schemas import RecipeError, did_you_mean
+from corpusmill.schemas.recipe import LimitSettings
+from corpusmill.worker_processes import WorkerProcesses
 
 __all__ = ["InlineExecutor", "default_workers", "open_executor"]
 
@@ -29,15 +31,14 @@ class InlineExecutor(Executor):
         return future
 
 
-def open_executor(name: str | None, workers: int) -> Executor:
+def open_executor(name: str | None, workers: int, limits: LimitSettings | None = None) -> Executor:
     """Return the executor called *name*; None takes processes for several workers and the calling process for one."""
     if name is None:
         name = "processes" if workers > 1 else "inline"
     if name == "inline":
         return InlineExecutor()
     if name == "processes":
-        # spawn: forking a process that holds Arrow's thread pool or a tokenizer's can deadlock, and macOS spawns anyway.
-        return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+        return WorkerProcesses(workers, partial(_start_worker, limits or LimitSettings()))
     raise RecipeError(f"unknown executor {name!r}{did_you_mean(name, ['inline', 'processes'])}")
 
 
@@ -46,20 +47,13 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _start_worker() -> None:
-    """Keep a worker to one processor, and leave Ctrl-C to the owner, which stops the run in order."""
+def _start_worker(limits: LimitSettings) -> None:
+    """Keep a worker to one processor and its memory, and leave Ctrl-C to the owner, which stops the run in order."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a worker that dies is expected, gigabytes of core files are not
     import pyarrow as pa
 
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-    threading.Thread(target=_end_with_owner, daemon=True).start()
-
-
-def _end_with_owner() -> None:
-    """End this worker when its owner is gone: it holds both ends of the task queue, so it would wait there for ever."""
-    owner = multiprocessing.parent_process()
-    if owner is not None:
-        multiprocessing.connection.wait([owner.sentinel])
-        os._exit(1)
+    enter_worker(limits)

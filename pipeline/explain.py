@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpusmill.chain import name_stages
-from corpusmill.discover import discover, plan_splits
+from corpusmill.discover import discover
 from corpusmill.manifest import read_manifest
 from corpusmill.readers import Quarantined, SkippedRecord, read
 from corpusmill.schemas import CorpusmillError, RecipeError
+from corpusmill.schemas.inputs import Part, Split
 from corpusmill.schemas.recipe import Recipe
-from corpusmill.schemas.sizes import parse_size
 from corpusmill.stages import CorpusStage, Pack, Tokenize
 
 __all__ = ["explain_document", "find_document", "sample_documents"]
@@ -34,8 +34,8 @@ def sample_documents(path: str, recipe: Recipe, id_: str | None = None, limit: i
 
     """
     found: list[pa.RecordBatch] = []
-    for split in plan_splits(discover([path], recipe.input).files, parse_size(recipe.input.split_size)):
-        for item in read(split, recipe.input):
+    for number, file in enumerate(discover([path], recipe.input).files):
+        for item in read(Split(index=number, parts=(Part(file=file),)), recipe.input):
             if isinstance(item, Quarantined | SkippedRecord):
                 continue
             rows = item if id_ is None else item.filter(pc.equal(item.column("id"), id_))

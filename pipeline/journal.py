@@ -17,7 +17,15 @@ from types import TracebackType
 import msgspec
 
 from corpusmill.schemas import LockedError, OutputMismatchError
-from corpusmill.schemas.manifest import InputsMoved, RunFinished, RunStarted, SegmentRecord, ShardRecord, TokenizerMade
+from corpusmill.schemas.manifest import (
+    InputsMoved,
+    RunFinished,
+    RunStarted,
+    SegmentRecord,
+    ShardRecord,
+    SplitPlanned,
+    TokenizerMade,
+)
 
 __all__ = [
     "Event",
@@ -30,7 +38,7 @@ __all__ = [
     "write_atomically",
 ]
 
-Event = RunStarted | InputsMoved | TokenizerMade | SegmentRecord | ShardRecord | RunFinished
+Event = RunStarted | SplitPlanned | InputsMoved | TokenizerMade | SegmentRecord | ShardRecord | RunFinished
 _TEMPORARY = ".part"  # ends the name of a file that is being written
 
 

@@ -23,6 +23,7 @@ from corpusmill.schemas.manifest import (
     RunStarted,
     SegmentRecord,
     ShardRecord,
+    SplitPlanned,
     StageCounts,
     TokenizerMade,
 )
@@ -55,7 +56,10 @@ def compile_manifest(events: Sequence[Event], skipped: Sequence[SkippedFile] = (
         fingerprint=starts[-1].fingerprint,
         versions=starts[-1].versions,
         tokenizer=_tokenizer(events),
-        runs=[_run(start, records, ends[at] if at < len(ends) else None) for at, start in enumerate(starts)],
+        runs=[
+            _run(start, _splits(events, at), records, ends[at] if at < len(ends) else None)
+            for at, start in enumerate(starts)
+        ],
     )
 
 
@@ -125,15 +129,21 @@ def _tokenizer(events: Sequence[Event]) -> dict[str, Any] | None:
     return {"path": "tokenizer.json", "sha256": made[0].sha256, "vocabulary_size": made[0].vocabulary_size}
 
 
-def _run(start: RunStarted, records: Sequence[SegmentRecord], end: RunFinished | None) -> dict[str, Any]:
-    mine = {split.index for split in start.splits}
+def _splits(events: Sequence[Event], batch: int) -> set[int]:
+    """Return the splits of a batch."""
+    return {event.index for event in events if isinstance(event, SplitPlanned) and event.batch == batch}
+
+
+def _run(
+    start: RunStarted, mine: set[int], records: Sequence[SegmentRecord], end: RunFinished | None
+) -> dict[str, Any]:
     read = [record for record in records if record.split in mine]
     return {
         "started": start.started,
         "finished": end.finished if end else None,
         "seconds": end.seconds if end else None,
         "workers": end.workers if end else None,
-        "splits": len(start.splits),
+        "splits": len(mine),
         "files": len(start.files),
         "documents": {"in": sum(r.read + r.unreadable for r in read), "quarantined": sum(map(_quarantined, read))},
     }

@@ -19,7 +19,7 @@ __all__ = ["LOCK", "check_ours", "check_recorded", "check_same_recipe", "remove_
 
 _FOLDERS = ("shards", "rejects", "signals", "quarantine")
 _FILES = ("manifest.json", "report.html", "tokenizer.json")
-_STATE = ("spill", "sketches")
+_STATE = ("spill", "sketches", "trail")
 LOCK = "lock"
 
 

@@ -19,7 +19,7 @@ import msgspec
 from corpusmill.chain import name_stages, numbered
 from corpusmill.schemas import RecipeError, did_you_mean
 from corpusmill.schemas.inputs import InputSettings
-from corpusmill.schemas.recipe import OutputSettings, Recipe
+from corpusmill.schemas.recipe import LimitSettings, OutputSettings, Recipe
 from corpusmill.stages import Stage, stage_from
 from corpusmill.stages.registry import readable
 
@@ -30,7 +30,8 @@ else:
 
 __all__ = ["as_toml", "built_in_recipes", "describe", "fingerprint", "load_recipe", "recipe_from", "recipe_table"]
 
-_KEYS = ("name", "description", "source", "seed", "input", "output", "stage")
+_TABLES = ("input", "output", "limits")
+_KEYS = ("name", "description", "source", "seed", *_TABLES, "stage")
 
 
 @lru_cache(maxsize=1)
@@ -90,6 +91,7 @@ def recipe_from(table: Mapping[str, Any], where: str = "recipe") -> Recipe:
         seed=_plain(table, "seed", int, 0, where),
         input=_settings(table.get("input", {}), InputSettings, f"{where}: [input]"),
         output=_settings(table.get("output", {}), OutputSettings, f"{where}: [output]"),
+        limits=_settings(table.get("limits", {}), LimitSettings, f"{where}: [limits]"),
         stages=tuple(stage_from(stage, f"{where}: stage {number}") for number, stage in enumerate(stages, 1)),
     )
 
@@ -164,7 +166,7 @@ def _apply(table: dict[str, Any], change: str) -> None:
             raise RecipeError(f"{where}: expected stage.setting=value; only `seed` stands alone")
         table["seed"] = value
         return
-    if place in {"input", "output"}:
+    if place in _TABLES:
         settings = table.setdefault(place, {})
         if isinstance(settings, dict):  # what is no table is refused when the recipe is read
             settings[setting] = value
@@ -178,9 +180,7 @@ def _apply(table: dict[str, Any], change: str) -> None:
         raise RecipeError(f"{where}: the recipe has several stages {place!r}; say which: {several}")
     place = place.removesuffix("#1") if place.removesuffix("#1") in names else place
     if place not in names:
-        raise RecipeError(
-            f"{where}: the recipe has no stage {place!r}{did_you_mean(place, [*names, 'input', 'output'])}"
-        )
+        raise RecipeError(f"{where}: the recipe has no stage {place!r}{did_you_mean(place, [*names, *_TABLES])}")
     stages[names.index(place)][setting] = value
 
 
@@ -199,8 +199,8 @@ def _value(raw: str) -> Any:
 def describe(recipe: Recipe) -> str:
     """Return the recipe as lines to read: every stage with every setting."""
     lines = [f"recipe {recipe.name}: {recipe.description}".rstrip(": "), f"seed = {recipe.seed}"]
-    for name, settings in (("input", recipe.input), ("output", recipe.output)):
-        lines += [f"[{name}]", *_setting_lines(settings)]
+    for name in _TABLES:
+        lines += [f"[{name}]", *_setting_lines(getattr(recipe, name))]
     for named in name_stages(recipe.stages):
         lines += [f"[{named.name}]", *_setting_lines(named.stage)]
     return "\n".join(lines)

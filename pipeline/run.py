@@ -24,11 +24,12 @@ from corpusmill.executors import default_workers, open_executor
 from corpusmill.journal import Journal, OutputLock, write_atomically
 from corpusmill.manifest import compile_manifest, write_manifest
 from corpusmill.output import LOCK, check_ours, check_recorded, check_same_recipe, remove_ours, sweep
+from corpusmill.planning import split_of, unread_files
 from corpusmill.progress import NoProgress, Progress
 from corpusmill.recipe import fingerprint
 from corpusmill.report import write_report
 from corpusmill.schemas import RecipeError
-from corpusmill.schemas.manifest import Manifest, RunFinished, RunStarted, SegmentRecord, ShardRecord, TokenizerMade
+from corpusmill.schemas.manifest import Manifest, RunFinished, RunStarted, SegmentRecord, SplitPlanned, TokenizerMade
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.stages import CorpusStage, Pack, StripHtml, Tokenize
 from corpusmill.stages.tokenize import tokenizer_hash
@@ -90,7 +91,7 @@ def run(
     for message in (*found.messages, *chain.warnings(), *_misfits(chain, recipe, found)):
         progress.message(message)
     check_ours(root)
-    with OutputLock(root / "state" / LOCK), open_executor(executor, workers) as pool:
+    with OutputLock(root / "state" / LOCK), open_executor(executor, workers, recipe.limits) as pool:
         if restart:
             remove_ours(root)
         journal = Journal(root / "state" / "journal.jsonl", repair=True)
@@ -109,7 +110,7 @@ def run(
         try:
             _work(engine, journal, workers, moved)
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # what is running ends in order, what is waiting is not begun
+            pool.shutdown(cancel_futures=True)  # what workers are doing is done again by the next run
             raise
         sweep(root, journal)
         manifest = compile_manifest(journal.events, found.skipped)
@@ -189,24 +190,22 @@ def _put_tokenizer(root: Path, chain: Chain, journal: Journal) -> None:
 def _work(engine: Engine, journal: Journal, workers: int, moved: Mapping[str, str]) -> None:
     """Finish every batch that is not finished, in order."""
     events = list(journal.events)
-    starts = [at for at, event in enumerate(events) if isinstance(event, RunStarted)]
-    shards = [event for event in events if isinstance(event, ShardRecord)]
-    records = [event for event in events if isinstance(event, SegmentRecord)]
+    starts = [event for event in events if isinstance(event, RunStarted)]
     finished = journal.finished_runs
-    for number, at in enumerate(starts):
-        start = events[at]
-        assert isinstance(start, RunStarted)
-        mine = {split.index for split in start.splits}
-        done = [record for record in records if record.split in mine]
-        if number < finished:
+    for batch, start in enumerate(starts):
+        planned = [event for event in events if isinstance(event, SplitPlanned) and event.batch == batch]
+        mine = {event.index for event in planned}
+        done = [event for event in events if isinstance(event, SegmentRecord) and event.split in mine]
+        if batch < finished:
             if finished < len(starts):
                 engine.replay(done)
             continue
         began = time.monotonic()
-        splits = [with_paths(split, moved) for split in start.splits]
-        check_present(splits, {record.split for record in done})
-        later = [event for event in journal.events[len(events) :] if isinstance(event, ShardRecord)]
-        engine.run(splits, done, [*shards, *later])
+        files = with_paths(start.files, moved)
+        recorded = [split_of(event, files) for event in planned]
+        read = {record.split for record in done if record.segment == 0}
+        check_present(unread_files(files, recorded, read.__contains__))
+        engine.run(batch, files, recorded, done)
         journal.append(RunFinished(finished=now(), seconds=round(time.monotonic() - began, 3), workers=workers))
 
 

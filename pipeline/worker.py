@@ -18,20 +18,24 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
 from corpusmill.chain import NamedStage, Segment
+from corpusmill.input_state import CHANGED, InputChangedError, content_hash, is_changed
 from corpusmill.journal import file_hash, sync, temporary_name
+from corpusmill.limits import CpuLimit, CpuLimitError
 from corpusmill.parquet import TableFile
 from corpusmill.readers import Quarantined, SkippedRecord, read
 from corpusmill.schemas import QUARANTINE, REJECTS, CorpusmillError, StageError
 from corpusmill.schemas.inputs import InputSettings, Split
 from corpusmill.schemas.manifest import FileRecord, SegmentRecord, StageCounts
-from corpusmill.schemas.recipe import OutputSettings
+from corpusmill.schemas.recipe import LimitSettings, OutputSettings
 from corpusmill.stages import CorpusStage, Stage
 from corpusmill.stages.base import as_batch
+from corpusmill.trail import READ, Culprit, Place, Trail
 
 __all__ = ["SegmentJob", "isolate", "peak_memory", "run_segment", "subset_of"]
 
@@ -53,17 +57,29 @@ class SegmentJob:
     verdicts: pa.StructArray | None
     input: InputSettings
     settings: OutputSettings
+    limits: LimitSettings
     seed: int
+    careful: frozenset[Place] = frozenset()
+    """Where earlier attempts died: there, documents are taken one at a time."""
+    culprits: tuple[Culprit, ...] = ()
+    """The documents on which they died."""
+
+    @property
+    def trail(self) -> str:
+        """Where the worker notes what it is doing, relative to the output."""
+        return f"state/trail/split-{self.split.index:06d}-{self.number}"
 
 
 def run_segment(job: SegmentJob) -> SegmentRecord:
     """Run the segment and return its record; every file it names is complete and on disk."""
     _forget_other_runs(job.run)
-    with ExitStack() as stack:
-        run = _SegmentRun(job, stack)
-        for batch in run.batches():
-            run.process(batch)
-    return run.record()
+    limit = CpuLimit(job.limits)
+    with Trail(Path(job.output, job.trail)) as trail, limit.enforced():
+        with ExitStack() as stack:
+            run = _SegmentRun(job, stack, trail, limit)
+            for number, batch in enumerate(run.batches()):
+                run.process(number, batch)
+        return run.record()
 
 
 def subset_of(id_: str, seed: int, validation_share: float) -> str:
@@ -76,22 +92,33 @@ def subset_of(id_: str, seed: int, validation_share: float) -> str:
 
 
 def isolate(
-    function: Callable[[pa.RecordBatch], Any], batch: pa.RecordBatch
-) -> tuple[list[tuple[pa.RecordBatch, Any]], list[tuple[pa.RecordBatch, Exception]]]:
-    """Apply *function*, halving the batch where it raises: return (rows, result) pairs and the single rows that failed."""
+    function: Callable[[pa.RecordBatch], Any], batch: pa.RecordBatch, before: Callable[[], None] = lambda: None
+) -> tuple[list[tuple[pa.RecordBatch, Any]], list[tuple[pa.RecordBatch, BaseException]]]:
+    """Apply *function*, halving the batch where it raises: return (rows, result) pairs and the single rows that failed.
+
+    *before* is called before each attempt.
+    """
+    before()
     try:
         return [(batch, function(batch))], []
     except CorpusmillError as error:  # a bug in a stage, or a setting that cannot work: no document is to blame
         if isinstance(error, StageError) and not error.document and "id" in batch.schema.names:
             error.document = batch.column("id")[0].as_py() if batch.num_rows == 1 else None
         raise
-    except Exception as error:  # noqa: BLE001  whatever a stage raises costs its document, not the run
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  whatever a stage raises, SystemExit too, costs its document, not the run
         if batch.num_rows <= 1:
             return [], [(batch, error)]
-    half = batch.num_rows // 2
-    done, failed = isolate(function, batch.slice(0, half))
-    more_done, more_failed = isolate(function, batch.slice(half))
-    return done + more_done, failed + more_failed
+        # A hanging document costs its whole limit each time that it is met, so it is looked for at once.
+        size = 1 if isinstance(error, CpuLimitError) else (batch.num_rows + 1) // 2
+    done: list[tuple[pa.RecordBatch, Any]] = []
+    failed: list[tuple[pa.RecordBatch, BaseException]] = []
+    for start in range(0, batch.num_rows, size):
+        good, bad = isolate(function, batch.slice(start, size), before)
+        done += good
+        failed += bad
+    return done, failed
 
 
 _current_run = ""
@@ -120,8 +147,10 @@ def _sketcher(stage: CorpusStage) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
 class _SegmentRun:
     """The files, counts and steps of one job."""
 
-    def __init__(self, job: SegmentJob, stack: ExitStack) -> None:
+    def __init__(self, job: SegmentJob, stack: ExitStack, trail: Trail, limit: CpuLimit) -> None:
         self._job = job
+        self._trail = trail
+        self._limit = limit
         self._root = Path(job.output)
         self._started = time.perf_counter()
         self._record = SegmentRecord(
@@ -168,7 +197,22 @@ class _SegmentRun:
             yield from self._resume()
 
     def _read(self) -> Iterator[pa.RecordBatch]:
-        for item in read(self._job.split, self._job.input):
+        """Yield the documents of the inputs, as they were when the run was planned."""
+        parts = self._job.split.parts
+        self._record.hashes = [content_hash(part) for part in parts]
+        changed = {part.file.name for part in parts if is_changed(part.file)}
+        for name in sorted(changed):
+            self._record.unreadable += 1
+            self._put_away(None, name, None, "read", CHANGED)
+        same = tuple(part for part in parts if part.file.name not in changed)
+        yield from self._read_parts(msgspec.structs.replace(self._job.split, parts=same))
+        if any(is_changed(part.file) for part in same):
+            raise InputChangedError
+
+    def _read_parts(self, split: Split) -> Iterator[pa.RecordBatch]:
+        self._trail.at(Place(0, READ))
+        for item in read(split, self._job.input):
+            self._limit.renew()
             if isinstance(item, SkippedRecord):
                 skipped = self._record.skipped_records
                 skipped[item.kind] = skipped.get(item.kind, 0) + 1
@@ -178,6 +222,7 @@ class _SegmentRun:
             else:
                 self._record.read += item.num_rows
                 yield item
+                self._trail.at(Place(0, READ))
 
     def _resume(self) -> Iterator[pa.RecordBatch]:
         """Yield what the segment before left, without the rows that the ordered step dropped."""
@@ -193,26 +238,27 @@ class _SegmentRun:
                     batch = self._drop(opening, batch, batch, verdicts)
                 yield batch
 
-    def process(self, batch: pa.RecordBatch) -> None:
-        """Take one batch through all stages of the segment and write what is left of it."""
-        for named in self._job.segment.stages:
+    def process(self, number: int, batch: pa.RecordBatch) -> None:
+        """Take batch *number* through all stages of the segment and write what is left of it."""
+        stages = self._job.segment.stages
+        for step, named in enumerate(stages):
             if not batch.num_rows:
                 return
-            batch = self._step(named, batch)
+            batch = self._step(Place(number, step), named, batch)
         if not batch.num_rows:
             return
         if self._job.segment.closing is not None:
-            batch = self._sketch(self._job.segment.closing, batch)
+            batch = self._sketch(Place(number, len(stages)), self._job.segment.closing, batch)
         if self._job.last:
             self._finish(batch)
         else:
             self._spill.write(batch)
         self._record.kept += batch.num_rows
 
-    def _step(self, named: NamedStage, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def _step(self, place: Place, named: NamedStage, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Apply one stage and remove the rows it drops."""
         started = time.process_time()
-        parts = self._isolated(named, _opened(named.stage), batch)
+        parts = self._isolated(place, named, _opened(named.stage), batch)
         if not parts:
             return batch.slice(0, 0)
         out = as_batch(pa.Table.from_batches([result[0] for _, result in parts]))
@@ -227,20 +273,40 @@ class _SegmentRun:
         return kept
 
     def _isolated(
-        self, named: NamedStage, function: Callable[[pa.RecordBatch], Any], batch: pa.RecordBatch
+        self, place: Place, named: NamedStage, function: Callable[[pa.RecordBatch], Any], batch: pa.RecordBatch
     ) -> list[Any]:
-        """Apply *function*; documents on which it raises go to quarantine."""
-        parts, failed = isolate(function, batch)
-        for row, error in failed:
-            source = row.column("source")[0].as_py() or ""
-            self._put_away(row.column("id")[0].as_py(), source, None, named.name, f"{type(error).__name__}: {error}")
-            counts = self._count(named)
-            counts.documents_in += 1
-            counts.bytes_in += _size(row)
-            counts.quarantined += 1
-            where = f"{type(error).__name__}: {error} (document {row.column('id')[0].as_py()!r})"
-            self._record.first_errors.setdefault(named.name, where)
+        """Apply *function*; documents on which it raises, or on which workers died, go to quarantine."""
+        if place not in self._job.careful:
+            self._trail.at(place, *([0] if batch.num_rows == 1 else []))
+            parts, failed = isolate(function, batch, self._limit.renew)
+            self._limit.pause()
+            for row, error in failed:
+                self._blame(named, row, _words(error))
+            return parts
+        deadly = {culprit.row: culprit.error for culprit in self._job.culprits if culprit.place == place}
+        parts = []
+        for at in range(batch.num_rows):
+            row = batch.slice(at, 1)
+            if at in deadly:
+                self._blame(named, row, deadly[at])
+                continue
+            self._trail.at(place, at)
+            good, failed = isolate(function, row, self._limit.renew)
+            self._limit.pause()
+            parts += good
+            for _, error in failed:
+                self._blame(named, row, _words(error))
         return parts
+
+    def _blame(self, named: NamedStage, row: pa.RecordBatch, error: str) -> None:
+        """Put the one document of *row* into quarantine."""
+        id_ = row.column("id")[0].as_py()
+        self._put_away(id_, row.column("source")[0].as_py() or "", None, named.name, error)
+        counts = self._count(named)
+        counts.documents_in += 1
+        counts.bytes_in += _size(row)
+        counts.quarantined += 1
+        self._record.first_errors.setdefault(named.name, f"{error} (document {id_!r})")
 
     def _count(self, named: NamedStage) -> StageCounts:
         """Return the counts of a stage; those of the corpus stage that closes the segment begin here."""
@@ -289,10 +355,10 @@ class _SegmentRun:
             )
         self._signals.write(pa.table(columns))
 
-    def _sketch(self, named: NamedStage, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def _sketch(self, place: Place, named: NamedStage, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Write one sketch per row and return the rows that have one."""
         started = time.process_time()
-        parts = self._isolated(named, _sketcher(named.stage), batch)
+        parts = self._isolated(place, named, _sketcher(named.stage), batch)
         for _, sketches in parts:
             self._sketches.write(sketches)
         self._count(named).seconds += time.process_time() - started
@@ -320,6 +386,11 @@ class _SegmentRun:
                 self._record.languages[language or "unknown"] = (
                     self._record.languages.get(language or "unknown", 0) + count
                 )
+
+
+def _words(error: BaseException) -> str:
+    """Return what an error is and says; some say nothing."""
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def _size(batch: pa.RecordBatch) -> int:

@@ -10,17 +10,19 @@ from typing import Any
 
 import msgspec
 
-from corpusmill.schemas.inputs import InputFile, SkippedFile, Split
+from corpusmill.schemas.inputs import InputFile, SkippedFile
 
 __all__ = [
     "DocumentCounts",
     "FileRecord",
     "InputsMoved",
     "Manifest",
+    "PlannedPart",
     "RunFinished",
     "RunStarted",
     "SegmentRecord",
     "ShardRecord",
+    "SplitPlanned",
     "StageCounts",
     "TokenizerMade",
 ]
@@ -91,6 +93,8 @@ class SegmentRecord(msgspec.Struct, kw_only=True, tag="segment", tag_field="even
     segment: int
     stored: int = 0
     """Stored bytes of the inputs that were read; only in the first segment."""
+    hashes: list[str | None] = msgspec.field(default_factory=list)
+    """XXH3 of the stored bytes of each part, by which a file that was only touched is told from a changed one."""
     read: int = 0
     unreadable: int = 0
     skipped_records: dict[str, int] = msgspec.field(default_factory=dict)
@@ -112,17 +116,32 @@ class SegmentRecord(msgspec.Struct, kw_only=True, tag="segment", tag_field="even
 class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field="event"):
     """The start of a batch of new files: their splits follow those of earlier batches."""
 
-    splits: tuple[Split, ...]
+    files: tuple[InputFile, ...]
     skipped: tuple[SkippedFile, ...]
     fingerprint: str
     recipe: dict[str, Any]
     versions: dict[str, str]
     started: str
 
-    @property
-    def files(self) -> tuple[InputFile, ...]:
-        """The files of the batch, in order."""
-        return tuple(part.file for split in self.splits for part in split.parts)
+
+class PlannedPart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A `Part` as the journal keeps it, with the position of its file in the batch instead of the file."""
+
+    file: int
+    start: int | None = None
+    stop: int | None = None
+    first: int = 0
+    offset: int = 0
+    size: int | None = None
+    damage: str | None = None
+
+
+class SplitPlanned(msgspec.Struct, frozen=True, kw_only=True, tag="split", tag_field="event"):
+    """A split of batch number `batch` (from 0). Large files are cut while the run goes on, so splits come one by one."""
+
+    index: int
+    batch: int
+    parts: tuple[PlannedPart, ...]
 
 
 class TokenizerMade(msgspec.Struct, frozen=True, kw_only=True, tag="tokenizer", tag_field="event"):

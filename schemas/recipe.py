@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from corpusmill.schemas.inputs import InputSettings
+from corpusmill.schemas.sizes import parse_size
 
-__all__ = ["OutputSettings", "Recipe"]
+__all__ = ["LimitSettings", "OutputSettings", "Recipe"]
 
 
 class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +33,22 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """zstd level of all Parquet files; 3 saves 5 % of a shard and costs a third of the writing speed."""
 
 
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[limits]` table of a recipe: the last resort against documents that hang a stage or eat all memory.
+
+    A document that passes a limit is quarantined. No limit is ever by wall clock, so a busy machine changes nothing.
+    """
+
+    document_seconds: Annotated[float, Meta(gt=0)] = 120.0
+    """CPU seconds that one stage may spend on one document. Ordinary documents take milliseconds."""
+    worker_memory: str = "4GB"
+    """Memory that a worker process may allocate. A worker stays below 1 GB at the defaults, so only a document that makes a
+    stage grow without end meets it."""
+
+    def __post_init__(self) -> None:
+        parse_size(self.worker_memory)
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """A resolved recipe. `stages` holds stage settings (`corpusmill.stages.Stage`), already validated."""
 
@@ -41,4 +58,5 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     input: InputSettings = InputSettings()
     output: OutputSettings = OutputSettings()
+    limits: LimitSettings = LimitSettings()
     stages: tuple[Any, ...] = ()

@@ -1,0 +1,204 @@
+"""Worker processes as a `concurrent.futures.Executor` in which a death costs the job at hand and nothing else.
+
+The standard library's pool breaks as a whole when one process dies: every job in flight fails, and nobody knows which of them
+was to blame. Here each process has a keeper, a thread of the owner that hands it one job at a time, so a death is the death
+of a known job with a known exit code, the other processes never notice, and a new one takes its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import pickle
+import queue
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+from corpusmill.schemas import RetryableError
+
+__all__ = ["WorkerDiedError", "WorkerProcesses"]
+
+_HINTS: dict[int, str] = {
+    signal.SIGKILL: " (out of memory, or killed from outside)",
+    signal.SIGXCPU: " (it took more CPU time than limits.document_seconds)",
+}
+Task = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+class WorkerDiedError(Exception):
+    """A worker process ended in the middle of a job; `exit_code` is negative for a signal, as in `subprocess`."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        if self.exit_code >= 0:
+            return f"the worker process ended itself with status {self.exit_code}"
+        try:
+            name = signal.Signals(-self.exit_code).name
+        except ValueError:
+            name = f"signal {-self.exit_code}"
+        return f"the worker process died of {name}{_HINTS.get(-self.exit_code, '')}"
+
+
+class WorkerProcesses(Executor):
+    """Runs each job in one of *workers* processes; *prepare* is called in each of them first (both must pickle).
+
+    A job whose process dies fails with `WorkerDiedError`. A process that cannot even start, because the main script is not
+    protected by `if __name__ == "__main__":` for example, fails its job with `RetryableError`.
+    """
+
+    def __init__(self, workers: int, prepare: Callable[[], None]) -> None:
+        self._prepare = prepare
+        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._starting = threading.Lock()
+        self._processes: dict[int, _Process] = {}  # by keeper
+        self._stopped = False
+        self._keepers = [threading.Thread(target=self._keep, args=(n,), daemon=True) for n in range(workers)]
+        for keeper in self._keepers:
+            keeper.start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Queue a job and return its future."""
+        future: Future[Any] = Future()
+        self._tasks.put((future, fn, args, kwargs))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the processes when they are idle; with *cancel_futures* at once, whatever they are doing.
+
+        A killed worker leaves only temporary files, which the next run removes.
+        """
+        if cancel_futures:
+            with self._starting:
+                self._stopped = True
+                for process in self._processes.values():
+                    process.kill()
+            with contextlib.suppress(queue.Empty):
+                while (task := self._tasks.get_nowait()) is None or task[0].cancel():
+                    pass
+        for _ in self._keepers:
+            self._tasks.put(None)
+        if wait:
+            for keeper in self._keepers:
+                keeper.join()
+
+    def _keep(self, number: int) -> None:
+        """Hand jobs to one process, and put a new one in its place when it dies."""
+        self._start(number)  # before the first job is there: starting takes most of a second
+        while (task := self._tasks.get()) is not None:
+            future, fn, args, kwargs = task
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                process = self._processes.get(number) or self._start(number)
+                future.set_result(process.call(fn, args, kwargs))
+            except BaseException as error:  # noqa: BLE001  the future carries it to whoever waits
+                if isinstance(error, WorkerDiedError | RetryableError):
+                    self._processes.pop(number).join()
+                future.set_exception(error)
+        if number in self._processes:
+            self._processes[number].end()
+
+    def _start(self, number: int) -> _Process:
+        with self._starting:
+            if self._stopped:
+                raise RetryableError("the run is being stopped")
+            process = self._processes[number] = _Process(self._prepare)
+        return process
+
+
+class _Process:
+    """A worker process and the owner's end of its pipe."""
+
+    def __init__(self, prepare: Callable[[], None]) -> None:
+        # spawn: forking a process that holds Arrow's thread pool or a tokenizer's can deadlock, and macOS spawns anyway.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, prepare), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._ready = False
+
+    def call(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a job in the process and return its result, or raise its error."""
+        job = ForkingPickler.dumps((fn, args, kwargs))
+        if not self._ready:
+            self._receive()
+            self._ready = True
+        try:
+            self._pipe.send_bytes(job)
+        except OSError:  # it died while it waited for work
+            raise WorkerDiedError(self._exit_code()) from None
+        done, value = self._receive()
+        if done:
+            return value
+        raise value
+
+    def _receive(self) -> Any:
+        multiprocessing.connection.wait([self._pipe, self._process.sentinel])
+        try:
+            if self._pipe.poll():
+                return self._pipe.recv()
+        except (EOFError, OSError):
+            pass
+        code = self._exit_code()
+        if not self._ready and code >= 0:
+            raise RetryableError(
+                "no worker process could start; a script that calls run() with worker processes must do so under "
+                '`if __name__ == "__main__":`'
+            )
+        raise WorkerDiedError(code)
+
+    def _exit_code(self) -> int:
+        self._process.join()
+        return self._process.exitcode or 0
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def join(self) -> None:
+        self._process.join()
+        self._pipe.close()
+
+    def end(self) -> None:
+        """Let the process end: it reads the end of its pipe."""
+        self._pipe.close()
+        self._process.join()
+
+
+def _serve(pipe: Any, prepare: Callable[[], None]) -> None:
+    """Run jobs until the owner closes the pipe."""
+    prepare()
+    threading.Thread(target=_end_with_owner, daemon=True).start()
+    pipe.send(None)
+    while True:
+        try:
+            fn, args, kwargs = pickle.loads(pipe.recv_bytes())  # noqa: S301  from our own owner, over a private pipe
+        except EOFError:
+            return
+        try:
+            answer = True, fn(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001  it is raised again in the owner
+            answer = False, error
+        try:
+            data = ForkingPickler.dumps(answer)
+            pickle.loads(data)  # noqa: S301  an error whose arguments do not fit its class fails only here
+        except Exception as error:  # noqa: BLE001  whatever the parts of an answer do when they are pickled
+            data = ForkingPickler.dumps((False, RuntimeError(f"{answer[1]!r} cannot be sent to the owner: {error}")))
+        pipe.send_bytes(data)
+
+
+def _end_with_owner() -> None:
+    """End this worker when its owner is gone, even in the middle of a job."""
+    owner = multiprocessing.parent_process()
+    if owner is not None:
+        multiprocessing.connection.wait([owner.sentinel])
+        os._exit(1)
