@@ -23,13 +23,14 @@ from typing import IO, Any, Protocol
 import zstandard
 from zlib_ng import zlib_ng
 
-__all__ = ["FrameStream", "open_stream"]
+__all__ = ["DamagedFrameError", "FrameStream", "open_stream"]
 
 _READ = 1 << 16
 _STEP = 1 << 18
 _ZSTD_STEP = 1 << 10
 _XZ_MEMORY = 1 << 29  # an xz header may ask for 4 GiB; the largest preset of the tools needs 65 MiB
-_ERRORS = (OSError, EOFError, ValueError, zlib_ng.error, lzma.LZMAError, zstandard.ZstdError)
+_GZIP_ERROR: Any = zlib_ng.error  # declared as an instance in its type stubs
+_ERRORS = (OSError, EOFError, ValueError, _GZIP_ERROR, lzma.LZMAError, zstandard.ZstdError)
 _MAGIC = {
     "gzip": b"\x1f\x8b\x08",
     "zstd": b"\x28\xb5\x2f\xfd",
@@ -104,6 +105,10 @@ _FRAMES: dict[str, Callable[[], _Frame]] = {
     "xz": lambda: _Stream(lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)),
     "zstd": _ZstdFrame,
 }
+
+
+class DamagedFrameError(OSError):
+    """A frame does not decode, or does not have its checksum: what came out of it may be wrong."""
 
 
 class FrameStream:
@@ -214,7 +219,7 @@ class FrameStream:
             out, self._waiting = self._frame.step(self._waiting)
         except _ERRORS as error:
             why = "its CRC does not match" if "incorrect data check" in str(error) else str(error)
-            self._error = OSError(f"the {self.compression} data is damaged: {why}")
+            self._error = DamagedFrameError(f"the {self.compression} data is damaged: {why}")
             return self._salvage()
         if self.position > before:
             self._piece = before
