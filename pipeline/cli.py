@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from corpusmill import __version__
+from corpusmill.log import Log
+
+if TYPE_CHECKING:
+    from corpusmill.progress import Progress
 
 __all__ = ["cli", "main"]
 
@@ -21,6 +28,11 @@ recipe_option = click.option(
 set_option = click.option(
     "--set", "changes", multiple=True, metavar="STAGE.SETTING=VALUE", help="Change one setting; may be given again."
 )
+
+
+def _set_format(context: click.Context, parameter: click.Parameter, value: str) -> str:  # noqa: ARG001  click's signature
+    context.ensure_object(Log).json = value == "json"
+    return value
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,8 +71,25 @@ def cli() -> None:
     show_default=True,
     help="Exit with 1 if a larger share of documents is quarantined.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(["plain", "json"]),
+    default="plain",
+    show_default=True,
+    is_eager=True,  # so that what is wrong with other options is said in this format
+    callback=_set_format,
+    help="What goes to stderr: text, or one JSON object a line.",
+)
+@click.option(
+    "--metrics",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keep this file up to date with figures for Prometheus (the textfile collector reads *.prom).",
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress and no summary.")
+@click.pass_obj
 def run(
+    log: Log,
     inputs: tuple[str, ...],
     output: Path,
     recipe: str,
@@ -71,47 +100,76 @@ def run(
     restart: bool,
     dry_run: bool,
     max_quarantined: float,
+    log_format: str,  # noqa: ARG001  set as soon as it is parsed
+    metrics: Path | None,
     quiet: bool,
 ) -> None:
     """Turn INPUT (directories, globs, files) into shards in OUTPUT.
 
     The same command goes on where it stopped, and takes in what is new.
     """
+    from corpusmill.display import open_progress
     from corpusmill.journal import Journal
-    from corpusmill.progress import NoProgress, open_progress
+    from corpusmill.progress import Several
     from corpusmill.recipe import load_recipe
     from corpusmill.report import summary, unusable
     from corpusmill.run import run as run_recipe
 
     changes += (f"tokenize.tokenizer={tokenizer}",) if tokenizer else ()
-    settings = load_recipe(recipe, changes)
     if dry_run:
         _check(inputs, recipe, changes, documents=0)
         return
-    before = Journal(output / "state" / "journal.jsonl").finished_runs if not restart else 0
-    progress = NoProgress() if quiet else open_progress()
     for name in (signal.SIGTERM, signal.SIGHUP):  # what schedulers and closing terminals send; it ends like Ctrl-C
         if signal.getsignal(name) is not signal.SIG_IGN:  # nohup
             signal.signal(name, signal.default_int_handler)
+    with _metrics(metrics, output, log) as measured:
+        settings = load_recipe(recipe, changes)
+        before = Journal(output / "state" / "journal.jsonl").finished_runs if not restart else 0
+        progress = Several(open_progress(log, quiet=quiet), measured)
+        try:
+            manifest = run_recipe(
+                settings, inputs, output, workers=workers, executor=executor, restart=restart, progress=progress
+            )
+        except KeyboardInterrupt:
+            if log.json:
+                raise click.Abort from None  # click answers a KeyboardInterrupt with an empty line, which is no JSON
+            raise
+        finally:
+            progress.close()
+        if not quiet:
+            click.echo(summary(output, manifest))
+        for line in unusable(manifest):
+            log.say(line, "warning")
+        worked = [batch["documents"] for batch in manifest.runs[before:]]
+        read, bad = sum(batch["in"] for batch in worked), sum(batch["quarantined"] for batch in worked)
+        if bad > max_quarantined * read:
+            log.say(
+                f"{bad:,} of {read:,} documents were quarantined, more than --max-quarantined {max_quarantined:g} allows; "
+                f"see {output / 'quarantine'}",
+                "error",
+            )
+            sys.exit(1)
+
+
+@contextmanager
+def _metrics(path: Path | None, output: Path, log: Log) -> Iterator[Progress]:
+    """Yield what keeps the metrics file of a run; it is written once more however the block ends."""
+    from corpusmill.progress import NoProgress
+
+    if path is None:
+        yield NoProgress()
+        return
+    from corpusmill.metrics import MetricsFile
+
+    file = MetricsFile(path, output, log.say)
+    ended: BaseException | None = None
     try:
-        manifest = run_recipe(
-            settings, inputs, output, workers=workers, executor=executor, restart=restart, progress=progress
-        )
+        yield file
+    except BaseException as error:
+        ended = error
+        raise
     finally:
-        progress.close()
-    if not quiet:
-        click.echo(summary(output, manifest))
-    for line in unusable(manifest):
-        click.echo(f"warning: {line}", err=True)
-    worked = [batch["documents"] for batch in manifest.runs[before:]]
-    read, bad = sum(batch["in"] for batch in worked), sum(batch["quarantined"] for batch in worked)
-    if bad > max_quarantined * read:
-        click.echo(
-            f"error: {bad:,} of {read:,} documents were quarantined, more than --max-quarantined {max_quarantined:g} allows; "
-            f"see {output / 'quarantine'}",
-            err=True,
-        )
-        sys.exit(1)
+        file.finish(ended, _exit_code(ended))
 
 
 @cli.command()
@@ -313,24 +371,39 @@ def inspect(shard: Path, rows: int, tokenizer_path: Path | None) -> None:
 
 def main() -> None:
     """Run the command line; our own errors end with their message and exit code, not with a traceback."""
+    log = Log()
     try:
-        cli.main(standalone_mode=False)
+        cli.main(standalone_mode=False, obj=log)
     except click.ClickException as error:
-        error.show()
+        if log.json:
+            log.say(error.format_message(), "error")
+        else:
+            error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted: the same command goes on from here", err=True)
-        sys.exit(_INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt) as error:
+        log.say("interrupted; the same command goes on from here", "warning")
+        sys.exit(_exit_code(error))
     except Exception as error:
         from corpusmill.schemas import CorpusmillError  # imports Arrow, which a plain --help must not
 
         if isinstance(error, OSError) and error.errno is not None:
             place = f"{error.filename}: " if error.filename else ""
-            click.echo(
-                f"error: {place}{error.strerror}; when that is repaired, the same command goes on from here", err=True
-            )
-            sys.exit(1)
-        if not isinstance(error, CorpusmillError):
+            log.say(f"{place}{error.strerror}; when that is repaired, the same command goes on from here", "error")
+        elif isinstance(error, CorpusmillError):
+            log.say(str(error), "error")
+        elif log.json:
+            log.say(f"{type(error).__name__}: {error}", "error", traceback=traceback.format_exc())
+        else:
             raise
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        sys.exit(_exit_code(error))
+
+
+def _exit_code(error: BaseException | None) -> int:
+    """Return the code with which the command ends because of *error*."""
+    if error is None:
+        return 0
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return _INTERRUPTED
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    return int(getattr(error, "exit_code", 1))  # of our own errors and of click's

@@ -88,8 +88,10 @@ def run(
     identity = fingerprint(recipe)
     root = Path(output).resolve()
     found = discover([os.fspath(given) for given in inputs], recipe.input)
-    for message in (*found.messages, *chain.warnings(), *_misfits(chain, recipe, found)):
+    for message in found.messages:
         progress.message(message)
+    for message in (*chain.warnings(), *_misfits(chain, recipe, found)):
+        progress.message(message, "warning")
     check_ours(root)
     with OutputLock(root / "state" / LOCK), open_executor(executor, workers, recipe.limits) as pool:
         if restart:
@@ -97,6 +99,7 @@ def run(
         journal = Journal(root / "state" / "journal.jsonl", repair=True)
         check_same_recipe(journal, identity, recipe)
         check_recorded(root, journal)
+        progress.begin(journal)
         sweep(root, journal)
         moved = start_batch(journal, recipe, identity, found, library_versions())
         if not journal.events:

@@ -148,7 +148,7 @@ class Scheduler:
             self._start(job)
             return
         deaths.add(death, read_trail(self._engine.root / job.trail), job.segment.step_names)
-        self._engine.progress.message(f"{deaths.what(job.segment.step_names)}; the split is tried again")
+        self._engine.progress.message(f"{deaths.what(job.segment.step_names)}; the split is tried again", "warning")
         self._start(replace(job, careful=frozenset(deaths.careful), culprits=tuple(deaths.culprits)))
 
     def _start(self, job: SegmentJob | ShardJob) -> None:

@@ -124,6 +124,24 @@ def test_errors_are_one_message_and_a_code(output: Path, tmp_path: Path) -> None
         assert "Traceback" not in done.stderr
 
 
+def test_with_a_json_log_every_line_on_stderr_is_an_object(output: Path, tmp_path: Path) -> None:
+    crawl = output.parent / "crawl"
+    for arguments, code, level, message in [
+        ((crawl, tmp_path / "a", "-r", "minimal", "--tokenizer", "bytes"), 0, "info", "1/1 splits"),
+        ((crawl, tmp_path / "a", "-r", "gopher"), 4, "error", "--restart"),
+        ((crawl, tmp_path / "b", "--workers", "none"), 2, "error", "--workers"),
+        ((tmp_path / "nowhere", tmp_path / "b", "-q"), 2, "error", "nowhere"),
+        ((crawl, tmp_path / "c", "-r", "minimal", "-w", 1, "--max-quarantined", 0), 1, "error", "quarantined"),
+    ]:
+        done = corpusmill("run", *arguments, "--log-format", "json")
+        lines = [json.loads(line) for line in done.stderr.splitlines()]
+        assert done.returncode == code, done.stderr
+        assert lines[-1]["level"] == level
+        assert message in lines[-1]["message"]
+        assert ("documents in" in done.stdout) == (code < 2)
+        assert all(line["level"] == "info" for line in lines[:-1])
+
+
 def test_too_much_quarantine_ends_with_one(output: Path, tmp_path: Path) -> None:
     arguments = ("-r", "minimal", "-w", 1, "--quiet", "--max-quarantined")
     assert corpusmill("run", output.parent / "crawl", tmp_path / "some", *arguments, 0.5).returncode == 0
