@@ -77,10 +77,8 @@ def _against_journal(root: Path, manifest: Manifest) -> Iterator[str]:
         yield "state/journal.jsonl holds no run"
         return
     told, compiled = msgspec.to_builtins(manifest), msgspec.to_builtins(compile_manifest(events))
-    del (
-        told["inputs"]["skipped"],
-        compiled["inputs"]["skipped"],
-    )  # what the last look passed over is in the manifest only
+    for inputs in (told["inputs"], compiled["inputs"]):  # what the last look found is in the manifest only
+        del inputs["skipped"], inputs["removed"]
     yield from (f"manifest.json: {key} is not what the journal says" for key in told if told[key] != compiled[key])
     for event in events:
         if isinstance(event, SegmentRecord) and event.sketches is not None:

@@ -60,9 +60,14 @@ def cli() -> None:
     help="Processes; the output does not depend on it.  [default: one per processor]",
 )
 @click.option(
-    "--executor", metavar="NAME", help="inline or processes.  [default: processes if there are several workers]"
+    "--executor", metavar="NAME", help="processes, or inline for debugging in one process.  [default: processes]"
 )
 @click.option("--restart", is_flag=True, help="Remove what earlier runs left in OUTPUT and begin again.")
+@click.option(
+    "--accept-new-versions",
+    is_flag=True,
+    help="Go on although stages, settings or inputs changed: inputs are read again, finished shards stay.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be read and how every stage is set, and stop.")
 @click.option(
     "--max-quarantined",
@@ -98,6 +103,7 @@ def run(
     workers: int | None,
     executor: str | None,
     restart: bool,
+    accept_new_versions: bool,
     dry_run: bool,
     max_quarantined: float,
     log_format: str,  # noqa: ARG001  set as soon as it is parsed

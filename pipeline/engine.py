@@ -31,6 +31,7 @@ class Engine:
         self,
         root: Path,
         recipe: Recipe,
+        identity: str,
         chain: Chain,
         journal: Journal,
         executor: Executor,
@@ -40,6 +41,7 @@ class Engine:
     ) -> None:
         self.root = root
         self.recipe = recipe
+        self.identity = identity
         self.chain = chain
         self.journal = journal
         self.executor = executor

@@ -11,8 +11,8 @@ from corpusmill.schemas.inputs import InputFile, Part
 __all__ = ["CHANGED", "InputChangedError", "content_hash", "is_changed"]
 
 CHANGED = (
-    "the file changed while the run went on, so none of this range was read; "
-    "when it is complete, run again with --accept-new-versions to read it"
+    "the file changed after this run was planned, so none of this range was read; "
+    "when it is complete, run with --accept-new-versions to read it as it is now"
 )
 _BLOCK = 1 << 20
 

@@ -19,6 +19,7 @@ import msgspec
 from corpusmill.schemas import LockedError, OutputMismatchError
 from corpusmill.schemas.manifest import (
     InputsMoved,
+    RecipeAccepted,
     RunFinished,
     RunStarted,
     SegmentRecord,
@@ -38,7 +39,7 @@ __all__ = [
     "write_atomically",
 ]
 
-Event = RunStarted | SplitPlanned | InputsMoved | TokenizerMade | SegmentRecord | ShardRecord | RunFinished
+Event = RunStarted | RecipeAccepted | SplitPlanned | InputsMoved | TokenizerMade | SegmentRecord | ShardRecord | RunFinished
 _TEMPORARY = ".part"  # ends the name of a file that is being written
 
 
@@ -106,6 +107,11 @@ class Journal:
     def tokenizer_hash(self) -> str | None:
         """The SHA-256 of the output's tokenizer, if there is one yet."""
         return next((event.sha256 for event in self.events if isinstance(event, TokenizerMade)), None)
+
+    @property
+    def recipe_in_force(self) -> RunStarted | RecipeAccepted | None:
+        """The event that says which recipe the output is written with now."""
+        return next((e for e in reversed(self.events) if isinstance(e, RunStarted | RecipeAccepted)), None)
 
     @property
     def unfinished(self) -> bool:

@@ -19,6 +19,7 @@ from corpusmill.schemas.inputs import SkippedFile
 from corpusmill.schemas.manifest import (
     DocumentCounts,
     Manifest,
+    RecipeAccepted,
     RunFinished,
     RunStarted,
     SegmentRecord,
@@ -31,13 +32,20 @@ from corpusmill.schemas.manifest import (
 __all__ = ["compile_manifest", "read_manifest", "write_manifest"]
 
 
-def compile_manifest(events: Sequence[Event], skipped: Sequence[SkippedFile] = ()) -> Manifest:
-    """Return the manifest of an output from its journal's *events*; *skipped* is what the last look passed over."""
+def compile_manifest(
+    events: Sequence[Event], skipped: Sequence[SkippedFile] = (), removed: Sequence[str] = ()
+) -> Manifest:
+    """Return the manifest of an output from its journal's *events*.
+
+    *skipped* is what the last look passed over, *removed* the names of inputs that it no longer found.
+    """
     starts = [event for event in events if isinstance(event, RunStarted)]
+    force = [event for event in events if isinstance(event, RunStarted | RecipeAccepted)][-1]
     ends = [event for event in events if isinstance(event, RunFinished)]
     records = [event for event in events if isinstance(event, SegmentRecord)]
+    last = max((record.segment for record in records), default=0)
     shards = sorted((event for event in events if isinstance(event, ShardRecord)), key=lambda shard: shard.path)
-    stages = _stages(starts, records)
+    stages = _stages(force, records)
     dropped = sum(sum(stage.dropped.values()) for stage in stages)
     return Manifest(
         documents=DocumentCounts(
@@ -50,16 +58,17 @@ def compile_manifest(events: Sequence[Event], skipped: Sequence[SkippedFile] = (
         stages=stages,
         shards=shards,
         files=sorted((file for r in records for file in r.files), key=lambda file: file.path),
-        inputs=_inputs(starts, records, skipped),
+        inputs=_inputs(starts, records, skipped, removed),
         languages=_added(r.languages for r in records),
-        recipe=starts[-1].recipe,
-        fingerprint=starts[-1].fingerprint,
-        versions=starts[-1].versions,
+        recipe=force.recipe,
+        fingerprint=force.fingerprint,
+        versions=force.versions,
         tokenizer=_tokenizer(events),
         runs=[
             _run(start, _splits(events, at), records, ends[at] if at < len(ends) else None)
             for at, start in enumerate(starts)
         ],
+        fingerprints=_added({r.fingerprint: 1} for r in records if r.segment == last),
     )
 
 
@@ -88,13 +97,13 @@ def read_manifest(root: Path) -> Manifest:
         raise OutputMismatchError(f"{path} cannot be read: {error}") from None
 
 
-def _stages(starts: Sequence[RunStarted], records: Sequence[SegmentRecord]) -> list[StageCounts]:
-    """Return the counts of every stage of the recipe, in its order."""
-    names = numbered([table["kind"] for table in starts[-1].recipe["stage"]])
+def _stages(force: RunStarted | RecipeAccepted, records: Sequence[SegmentRecord]) -> list[StageCounts]:
+    """Return the counts of every stage of the recipe, in its order, and behind them those of stages that it had before."""
+    names = numbered([table["kind"] for table in force.recipe["stage"]])
     totals = {name: StageCounts(kind=name) for name in names}
     for record in records:
         for counts in record.stages:
-            totals[counts.kind].add(counts)
+            totals.setdefault(counts.kind, StageCounts(kind=counts.kind)).add(counts)
     for counts in totals.values():
         counts.dropped = dict(sorted(counts.dropped.items()))
         counts.seconds = round(counts.seconds, 3)
@@ -102,7 +111,10 @@ def _stages(starts: Sequence[RunStarted], records: Sequence[SegmentRecord]) -> l
 
 
 def _inputs(
-    starts: Sequence[RunStarted], records: Sequence[SegmentRecord], skipped: Sequence[SkippedFile]
+    starts: Sequence[RunStarted],
+    records: Sequence[SegmentRecord],
+    skipped: Sequence[SkippedFile],
+    removed: Sequence[str],
 ) -> dict[str, Any]:
     files = [file for start in starts for file in start.files]
     formats = Counter(file.format for file in files)
@@ -111,6 +123,7 @@ def _inputs(
         "bytes": sum(file.size for file in files),
         "formats": dict(sorted(formats.items())),
         "skipped": [msgspec.to_builtins(file) for file in skipped],
+        "removed": list(removed),
         "skipped_records": _added(r.skipped_records for r in records),
     }
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from corpusmill.chain import numbered
 from corpusmill.journal import Journal, remove_temporary
-from corpusmill.recipe import recipe_table
+from corpusmill.recipe import recipe_table, stage_identities
 from corpusmill.schemas import OutputMismatchError, RecipeError
-from corpusmill.schemas.manifest import RunStarted, SegmentRecord, ShardRecord
+from corpusmill.schemas.manifest import RecipeAccepted, SegmentRecord, ShardRecord
 from corpusmill.schemas.recipe import Recipe
+from corpusmill.stages import CorpusStage, Pack, Tokenize, known_stages
 from corpusmill.stages.tokenize import tokenizer_hash
 
 __all__ = ["LOCK", "check_ours", "check_recorded", "check_same_recipe", "remove_ours", "sweep"]
@@ -20,6 +21,7 @@ __all__ = ["LOCK", "check_ours", "check_recorded", "check_same_recipe", "remove_
 _FOLDERS = ("shards", "rejects", "signals", "quarantine")
 _FILES = ("manifest.json", "report.html", "tokenizer.json")
 _STATE = ("spill", "sketches", "trail")
+_BOUND = ("seed", "input", "output")
 LOCK = "lock"
 
 
@@ -83,24 +85,67 @@ def check_recorded(root: Path, journal: Journal) -> None:
         )
 
 
-def check_same_recipe(journal: Journal, identity: str, recipe: Recipe) -> None:
+def check_same_recipe(
+    journal: Journal, identity: str, recipe: Recipe, versions: Mapping[str, str], *, accept: bool = False
+) -> str | None:
     """Refuse to go on with another recipe than the one that wrote what is there, and show the difference.
 
-    A journal in which no work is recorded yet binds nobody: it is begun anew.
+    With *accept* go on with it from here, unless it would change what the shards and the ordered stages hold, and return what
+    was accepted. A journal in which no work is recorded yet binds nobody: it is begun anew.
     """
-    starts = [event for event in journal.events if isinstance(event, RunStarted)]
-    if not starts or starts[-1].fingerprint == identity:
-        return
+    before = journal.recipe_in_force
+    if before is None or before.fingerprint == identity:
+        return None
     if not any(isinstance(event, SegmentRecord) for event in journal.events):
         journal.forget()
-        return
-    old, new = (_by_stage(table) for table in (starts[-1].recipe, recipe_table(recipe)))
-    differences = "\n".join(f"  {line}" for line in _differences(old, new))
+        return None
+    table, stages = recipe_table(recipe), stage_identities(recipe)
+    old, new = _by_stage(before.recipe), _by_stage(table)
+    lines = [*_differences(old, new), *_other_versions(before.stages, stages)]
+    shown = "\n".join(f"  {line}" for line in lines)
+    binding = [*_differences(_binding(old), _binding(new)), *_other_versions(_binding(before.stages), _binding(stages))]
+    if accept and not binding:
+        journal.append(RecipeAccepted(fingerprint=identity, recipe=table, versions=dict(versions), stages=stages))
+        return f"accepted for what is still to be done:\n{shown}"
+    if accept:
+        raise OutputMismatchError(
+            "these differences cannot be accepted, because shards and duplicates would not fit together:\n"
+            + "\n".join(f"  {line}" for line in binding)
+            + "\nuse another output directory, or --restart to remove what is there and begin again"
+        )
     raise OutputMismatchError(
-        "the output was written with another recipe, so its shards would not fit together:\n"
-        f"{differences or '  the version of a stage or the contents of a file that a stage names'}\n"
-        "use another output directory, or --restart to remove what is there and begin again"
+        f"the output was written with another recipe, so its documents would not be of one kind:\n{shown}\n"
+        "use another output directory, --restart to remove what is there and begin again"
+        + (", or --accept-new-versions to go on with the new recipe from here" if not binding else "")
     )
+
+
+def _binding(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a recipe that must stay as it is while an output grows.
+
+    Unknown stages belong to it: they may be corpus stages.
+    """
+    known = known_stages()
+    free = {kind for kind, cls in known.items() if not issubclass(cls, CorpusStage | Tokenize | Pack)}
+    bound = {
+        name: value
+        for name, value in table.items()
+        if name in _BOUND or name.partition("#")[0] not in {*free, "limits"}
+    }
+    if "input" in bound:
+        bound["input"] = {"split_size": table["input"]["split_size"]}
+    return bound
+
+
+def _other_versions(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return one line per stage that both have, in another version or with other contents of its files."""
+    lines = []
+    for name in sorted({*old} & {*new}):
+        if old[name] != new[name]:
+            same = old[name][0] == new[name][0]
+            what = "the contents of a file that it names" if same else f"version {old[name][0]} -> {new[name][0]}"
+            lines.append(f"{name}: {what}")
+    return lines
 
 
 def _by_stage(table: Mapping[str, Any]) -> dict[str, Any]:

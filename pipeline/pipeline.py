@@ -92,6 +92,7 @@ class Pipeline:
         workers: int = 1,
         executor: str | None = None,
         restart: bool = False,
+        accept_new_versions: bool = False,
     ) -> Manifest:
         """Run over files into the directory *output* and return its manifest (see `corpusmill.run.run`).
 
@@ -100,7 +101,15 @@ class Pipeline:
         from corpusmill.run import run
 
         paths = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
-        return run(self._recipe, paths, output, workers=workers, executor=executor, restart=restart)
+        return run(
+            self._recipe,
+            paths,
+            output,
+            workers=workers,
+            executor=executor,
+            restart=restart,
+            accept_new_versions=accept_new_versions,
+        )
 
 
 def _step(stage: Stage) -> Callable[[pa.RecordBatch], pa.RecordBatch]:

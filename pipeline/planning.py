@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from corpusmill.input_state import is_changed
 from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.inputs import InputFile, InputSettings, Part, Split
 from corpusmill.schemas.manifest import PlannedPart, SplitPlanned
@@ -52,6 +53,8 @@ def plan_splits(
             splits = iter(mine or [Split(index=index, parts=tuple(Part(file=file) for file in group))])
         elif mine and _ends(mine[-1].parts[-1]) and not (_is_decoded(group[0]) and any(unread(s.index) for s in mine)):
             splits = iter(mine)
+        elif is_changed(group[0]):
+            splits = _with_rest(group[0], mine, index)
         elif _is_decoded(group[0]):
             place = partial(_spool_path, spool, number) if spool is not None else None
             splits = _decoded(group[0], settings, mine, place, unread, index)
@@ -84,6 +87,14 @@ def _ranges(file: InputFile, settings: InputSettings, recorded: Sequence[Split],
     parts = cut_file(file, settings, parse_size(settings.split_size), after=after)
     for at, part in enumerate(parts, index + len(recorded)):
         yield Split(index=at, parts=(part,))
+
+
+def _with_rest(file: InputFile, recorded: Sequence[Split], index: int) -> Iterator[Split]:
+    """Yield the recorded splits and one for all that is behind them: nothing more can be read as it was planned."""
+    yield from recorded
+    offset = recorded[-1].parts[0].offset + recorded[-1].parts[0].stored if recorded else 0
+    if offset < file.size:
+        yield Split(index=index + len(recorded), parts=(Part(file=file, offset=offset, size=file.size - offset),))
 
 
 def _decoded(

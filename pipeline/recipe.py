@@ -28,7 +28,16 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["as_toml", "built_in_recipes", "describe", "fingerprint", "load_recipe", "recipe_from", "recipe_table"]
+__all__ = [
+    "as_toml",
+    "built_in_recipes",
+    "describe",
+    "fingerprint",
+    "load_recipe",
+    "recipe_from",
+    "recipe_table",
+    "stage_identities",
+]
 
 _TABLES = ("input", "output", "limits")
 _KEYS = ("name", "description", "source", "seed", *_TABLES, "stage")
@@ -111,11 +120,19 @@ def fingerprint(recipe: Recipe) -> str:
     table = recipe_table(recipe)
     for text in ("name", "description", "source"):  # words about a recipe change nothing
         del table[text]
-    parts: list[Any] = [table]
-    for stage in recipe.stages:
-        hashes = [hashlib.sha256(_resource(stage, path)).hexdigest() for path in stage.resources()]
-        parts.append([stage.kind, type(stage).version, hashes])
+    parts = [table, list(stage_identities(recipe).items())]
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
+
+def stage_identities(recipe: Recipe) -> dict[str, list[Any]]:
+    """Return for each stage, by the name that it has in reports, its version and the hashes of the files that it names."""
+    return {
+        named.name: [
+            type(named.stage).version,
+            *(hashlib.sha256(_resource(named.stage, path)).hexdigest() for path in named.stage.resources()),
+        ]
+        for named in name_stages(recipe.stages)
+    }
 
 
 def _resource(stage: Stage, path: str) -> bytes:

@@ -10,13 +10,13 @@ import os
 import pickle
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from corpusmill import __version__
-from corpusmill.batches import check_present, now, start_batch, with_paths
+from corpusmill.batches import check_present, known_files, now, removed_files, start_batch
 from corpusmill.chain import Chain, NamedStage, cut
 from corpusmill.discover import Discovery, discover
 from corpusmill.engine import Engine
@@ -60,6 +60,7 @@ def run(
     workers: int | None = 1,
     executor: str | None = None,
     restart: bool = False,
+    accept_new_versions: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
     """Run *recipe* over *inputs* into the directory *output* and return the manifest.
@@ -71,6 +72,8 @@ def run(
         workers: processes; None takes one per processor. The output does not depend on it.
         executor: `inline` or `processes`; None chooses by the number of workers.
         restart: remove what earlier runs left in *output* and begin again.
+        accept_new_versions: go on where the recipe, a version of a stage or an input differs from what *output* was made with;
+            refused where shards and duplicates would not fit together.
         progress: told of messages and finished work.
 
     Raises:
@@ -97,26 +100,30 @@ def run(
         if restart:
             remove_ours(root)
         journal = Journal(root / "state" / "journal.jsonl", repair=True)
-        check_same_recipe(journal, identity, recipe)
+        versions = library_versions()
+        accepted = check_same_recipe(journal, identity, recipe, versions, accept=accept_new_versions)
         check_recorded(root, journal)
         progress.begin(journal)
         sweep(root, journal)
-        moved = start_batch(journal, recipe, identity, found, library_versions())
+        start_batch(journal, recipe, identity, found, versions, accept_changed=accept_new_versions)
         if not journal.events:
             raise RecipeError(_nothing_to_read(inputs, found))
+        removed = removed_files((file for batch in known_files(journal) for file in batch), found.files)
+        for message in _news(accepted, removed):
+            progress.message(message)
         if not journal.unfinished:
             progress.message("nothing is new since the last run")
         _put_tokenizer(root, chain, journal)
         engine = Engine(
-            root, recipe, chain, journal, pool, workers, lambda: _shard_metadata(journal, identity), progress
+            root, recipe, identity, chain, journal, pool, workers, lambda: _shard_metadata(journal, identity), progress
         )
         try:
-            _work(engine, journal, workers, moved)
+            _work(engine, journal, workers)
         except BaseException:
             pool.shutdown(cancel_futures=True)  # what workers are doing is done again by the next run
             raise
         sweep(root, journal)
-        manifest = compile_manifest(journal.events, found.skipped)
+        manifest = compile_manifest(journal.events, found.skipped, removed)
         write_manifest(root, manifest)
         write_report(root, manifest)
     return manifest
@@ -173,6 +180,17 @@ def _misfits(chain: Chain, recipe: Recipe, found: Discovery) -> list[str]:
     return messages
 
 
+def _news(accepted: str | None, removed: Sequence[str]) -> list[str]:
+    """Return what a run over a known output should say first."""
+    messages = [accepted] if accepted else []
+    if removed:
+        names = ", ".join(removed[:5]) + (" …" if len(removed) > 5 else "")
+        messages.append(
+            f"{len(removed):,} inputs of earlier runs are gone; their documents stay in the output: {names}"
+        )
+    return messages
+
+
 def _nothing_to_read(inputs: Sequence[Any], found: Discovery) -> str:
     lines = [f"  {file.name}: {file.why}" for file in found.skipped[:5]]
     first = f"there is nothing to read in {', '.join(map(str, inputs))}: {len(found.skipped)} files were skipped"
@@ -190,21 +208,20 @@ def _put_tokenizer(root: Path, chain: Chain, journal: Journal) -> None:
     journal.append(TokenizerMade(sha256=tokenizer_hash(path), vocabulary_size=tokenizer.get_vocab_size()))
 
 
-def _work(engine: Engine, journal: Journal, workers: int, moved: Mapping[str, str]) -> None:
+def _work(engine: Engine, journal: Journal, workers: int) -> None:
     """Finish every batch that is not finished, in order."""
     events = list(journal.events)
-    starts = [event for event in events if isinstance(event, RunStarted)]
+    batches = sum(isinstance(event, RunStarted) for event in events)
     finished = journal.finished_runs
-    for batch, start in enumerate(starts):
+    for batch, files in enumerate(known_files(journal)):
         planned = [event for event in events if isinstance(event, SplitPlanned) and event.batch == batch]
         mine = {event.index for event in planned}
         done = [event for event in events if isinstance(event, SegmentRecord) and event.split in mine]
         if batch < finished:
-            if finished < len(starts):
+            if finished < batches:
                 engine.replay(done)
             continue
         began = time.monotonic()
-        files = with_paths(start.files, moved)
         recorded = [split_of(event, files) for event in planned]
         read = {record.split for record in done if record.segment == 0}
         check_present(unread_files(files, recorded, read.__contains__))

@@ -115,6 +115,8 @@ class Scheduler:
         except InputChangedError:  # the next attempt sees at once that it changed
             self._start(job)
             return
+        if isinstance(record, SegmentRecord):
+            record.fingerprint = self._engine.identity
         self._engine.journal.append(record)
         if isinstance(job, ShardJob):
             self._clean(job.sources)

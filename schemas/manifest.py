@@ -18,6 +18,7 @@ __all__ = [
     "InputsMoved",
     "Manifest",
     "PlannedPart",
+    "RecipeAccepted",
     "RunFinished",
     "RunStarted",
     "SegmentRecord",
@@ -91,6 +92,8 @@ class SegmentRecord(msgspec.Struct, kw_only=True, tag="segment", tag_field="even
 
     split: int
     segment: int
+    fingerprint: str = ""
+    """That of the recipe under which the work was done."""
     stored: int = 0
     """Stored bytes of the inputs that were read; only in the first segment."""
     hashes: list[str | None] = msgspec.field(default_factory=list)
@@ -122,6 +125,17 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field
     recipe: dict[str, Any]
     versions: dict[str, str]
     started: str
+    stages: dict[str, list[Any]] = msgspec.field(default_factory=dict)
+    """By stage: its version, and the hash of each file that it names."""
+
+
+class RecipeAccepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted", tag_field="event"):
+    """From here on another recipe, or other versions of stages, are in force: the user accepted them for this output."""
+
+    fingerprint: str
+    recipe: dict[str, Any]
+    versions: dict[str, str]
+    stages: dict[str, list[Any]]
 
 
 class PlannedPart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -152,9 +166,10 @@ class TokenizerMade(msgspec.Struct, frozen=True, kw_only=True, tag="tokenizer", 
 
 
 class InputsMoved(msgspec.Struct, frozen=True, kw_only=True, tag="moved", tag_field="event"):
-    """Known inputs that lie elsewhere now: their paths, by name."""
+    """Known inputs that lie elsewhere now, or were touched, with the same contents: path and time of change, by name."""
 
-    paths: dict[str, str]
+    paths: dict[str, str] = msgspec.field(default_factory=dict)
+    times: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class RunFinished(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_field="event"):
@@ -180,3 +195,5 @@ class Manifest(msgspec.Struct, kw_only=True):
     versions: dict[str, str]
     tokenizer: dict[str, Any] | None
     runs: list[dict[str, Any]]
+    fingerprints: dict[str, int] = msgspec.field(default_factory=dict)
+    """How many splits were finished under which fingerprint: more than one where other versions were accepted."""

@@ -100,16 +100,14 @@ def test_in_the_calling_process_a_document_that_hangs_is_interrupted(tmp_path: P
 
 
 def test_a_stage_that_kills_every_worker_ends_the_run() -> None:
-    # The deaths of real processes would take a minute; what is learned from each is the same.
     deaths = Deaths("split-000000-0")
     died = WorkerDiedError(-signal.SIGSEGV)
     deaths.add(died, (Place(0, 0), -1), ["normalize_text"])
-    with pytest.raises(
-        StageError, match=r"normalize_text killed the worker on every one of the first 16 documents of split-0"
-    ):
-        for row in range(20):
-            deaths.add(died, (Place(0, 0), row), ["normalize_text"])
-    assert [culprit.row for culprit in deaths.culprits] == list(range(16))
+    for row in range(15):
+        deaths.add(died, (Place(0, 0), row), ["normalize_text"])
+    assert [culprit.row for culprit in deaths.culprits] == list(range(15))
+    with pytest.raises(StageError, match="normalize_text killed the worker on every one of the first 16 documents of s"):
+        deaths.add(died, (Place(0, 0), 15), ["normalize_text"])
 
 
 def test_a_death_that_may_come_from_outside_proves_nothing_alone() -> None:
