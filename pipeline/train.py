@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from corpusmill.discover import discover, plan_splits
+from corpusmill.discover import discover
 from corpusmill.journal import write_atomically
 from corpusmill.pipeline import Pipeline
 from corpusmill.readers import Quarantined, SkippedRecord, read
 from corpusmill.schemas import RecipeError
+from corpusmill.schemas.inputs import Part, Split
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.schemas.sizes import parse_size
 from corpusmill.stages import Pack, Tokenize
@@ -45,8 +46,8 @@ def _sample(pipeline: Pipeline, recipe: Recipe, inputs: Sequence[str], size: int
 
 
 def _rows(recipe: Recipe, inputs: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for split in plan_splits(discover(inputs, recipe.input).files, parse_size(recipe.input.split_size)):
-        for item in read(split, recipe.input):
+    for number, file in enumerate(discover(inputs, recipe.input).files):
+        for item in read(Split(index=number, parts=(Part(file=file),)), recipe.input):
             if not isinstance(item, Quarantined | SkippedRecord):
                 yield from item.to_pylist()
 

@@ -62,11 +62,14 @@ class WorkerProcesses(Executor):
         self._processes: dict[int, _Process] = {}  # by keeper
         self._stopped = False
         self._keepers = [threading.Thread(target=self._keep, args=(n,), daemon=True) for n in range(workers)]
-        for keeper in self._keepers:
-            keeper.start()
+        self._began = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Queue a job and return its future."""
+        """Queue a job and return its future. The first one starts all processes, each of which takes most of a second."""
+        if not self._began:
+            self._began = True
+            for keeper in self._keepers:
+                keeper.start()
         future: Future[Any] = Future()
         self._tasks.put((future, fn, args, kwargs))
         return future
@@ -86,13 +89,14 @@ class WorkerProcesses(Executor):
                     pass
         for _ in self._keepers:
             self._tasks.put(None)
-        if wait:
+        if wait and self._began:
             for keeper in self._keepers:
                 keeper.join()
 
     def _keep(self, number: int) -> None:
         """Hand jobs to one process, and put a new one in its place when it dies."""
-        self._start(number)  # before the first job is there: starting takes most of a second
+        with contextlib.suppress(RetryableError):  # stopped already: there is no job left to say it of
+            self._start(number)
         while (task := self._tasks.get()) is not None:
             future, fn, args, kwargs = task
             if not future.set_running_or_notify_cancel():
@@ -169,7 +173,9 @@ class _Process:
         self._pipe.close()
 
     def end(self) -> None:
-        """Let the process end: it reads the end of its pipe."""
+        """Let the process end: it reads the end of its pipe. One that never had a job may still be starting."""
+        if not self._ready:
+            self.kill()
         self._pipe.close()
         self._process.join()
 
