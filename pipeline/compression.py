@@ -23,7 +23,7 @@ from typing import IO, Any, Protocol
 import zstandard
 from zlib_ng import zlib_ng
 
-__all__ = ["DamagedFrameError", "FrameStream", "open_stream"]
+__all__ = ["DamagedFrameError", "FrameError", "FrameStream", "open_stream"]
 
 _READ = 1 << 16
 _STEP = 1 << 18
@@ -43,8 +43,8 @@ _MAGIC = {
 class _Frame(Protocol):
     """The decoder of one frame."""
 
-    def step(self, data: memoryview) -> tuple[bytes, memoryview]:
-        """Return what comes out and what is left to go in."""
+    def step(self, data: memoryview, most: int) -> tuple[bytes, memoryview]:
+        """Return what comes out, at most so many bytes if the decoder can be told, and what is left to go in."""
 
     @property
     def complete(self) -> bool:
@@ -55,8 +55,8 @@ class _GzipMember:
     def __init__(self) -> None:
         self._decoder = zlib_ng.decompressobj(zlib_ng.MAX_WBITS | 16)
 
-    def step(self, data: memoryview) -> tuple[bytes, memoryview]:
-        out = self._decoder.decompress(data, _STEP)
+    def step(self, data: memoryview, most: int) -> tuple[bytes, memoryview]:
+        out = self._decoder.decompress(data, most)
         left = len(self._decoder.unused_data if self._decoder.eof else self._decoder.unconsumed_tail)
         return out, data[len(data) - left :]
 
@@ -71,11 +71,11 @@ class _Stream:
     def __init__(self, decoder: Any) -> None:
         self._decoder = decoder
 
-    def step(self, data: memoryview) -> tuple[bytes, memoryview]:
+    def step(self, data: memoryview, most: int) -> tuple[bytes, memoryview]:
         hungry = self._decoder.needs_input
-        out = self._decoder.decompress(data if hungry else b"", _STEP)
+        out = self._decoder.decompress(data if hungry else b"", most)
         while not out and not self._decoder.eof and not self._decoder.needs_input:
-            out = self._decoder.decompress(b"", _STEP)
+            out = self._decoder.decompress(b"", most)
         if self.complete and self._decoder.unused_data:
             return out, memoryview(self._decoder.unused_data + (b"" if hungry else bytes(data)))
         return out, data[len(data) :] if hungry else data
@@ -88,9 +88,13 @@ class _Stream:
 class _ZstdFrame:
     def __init__(self) -> None:
         self._decoder = zstandard.ZstdDecompressor().decompressobj()
+        # A frame that is there as a whole is decoded in another way than one in pieces, and checked more strictly. Alone, its
+        # first byte makes every frame one in pieces: where reads happen to end must not decide what is damage.
+        self._piece = 1
 
-    def step(self, data: memoryview) -> tuple[bytes, memoryview]:
-        fed = min(len(data), _ZSTD_STEP)
+    def step(self, data: memoryview, most: int) -> tuple[bytes, memoryview]:  # noqa: ARG002
+        fed = min(len(data), self._piece)
+        self._piece = _ZSTD_STEP
         out = self._decoder.decompress(data[:fed])
         return out, data[fed - (len(self._decoder.unused_data) if self.complete else 0) :]
 
@@ -107,7 +111,11 @@ _FRAMES: dict[str, Callable[[], _Frame]] = {
 }
 
 
-class DamagedFrameError(OSError):
+class FrameError(OSError):
+    """Compressed data ends too early, or does not decode."""
+
+
+class DamagedFrameError(FrameError):
     """A frame does not decode, or does not have its checksum: what came out of it may be wrong."""
 
 
@@ -216,7 +224,7 @@ class FrameStream:
         ended = not self._waiting and not self._read()
         before = self.position
         try:
-            out, self._waiting = self._frame.step(self._waiting)
+            out, self._waiting = self._frame.step(self._waiting, _STEP)
         except _ERRORS as error:
             why = "its CRC does not match" if "incorrect data check" in str(error) else str(error)
             self._error = DamagedFrameError(f"the {self.compression} data is damaged: {why}")
@@ -226,13 +234,13 @@ class FrameStream:
         if self._frame.complete:
             self._frame = None
         elif ended and not out:
-            self._error = OSError(f"the {self.compression} data is cut off: its last frame has no end")
+            self._error = FrameError(f"the {self.compression} data is cut off: its last frame has no end")
         return out
 
     def _salvage(self) -> bytes:
-        """Return what the damaged frame still gives: it is decoded again, the piece that holds the damage byte by byte.
+        """Return what the damaged frame still gives: it is decoded again, and byte by byte behind what has come out.
 
-        Decoders that raise keep to themselves what they had decoded before the damage.
+        A decoder that raises keeps to itself what it has decoded in that step.
         """
         frame = _FRAMES[self.compression]()
         out = bytearray()
@@ -243,7 +251,7 @@ class FrameStream:
             piece = b""
             while fed or piece:
                 try:
-                    piece, fed = frame.step(fed)
+                    piece, fed = frame.step(fed, max(1, min(skip, _STEP)))
                 except _ERRORS:
                     return bytes(out)
                 out += piece[skip:]

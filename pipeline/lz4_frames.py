@@ -10,7 +10,7 @@ import os
 
 from fastwarc.stream_io import Lz4Reader
 
-from corpusmill.compression import FrameStream
+from corpusmill.compression import FrameError, FrameStream
 
 __all__ = ["Lz4Stream"]
 
@@ -34,7 +34,7 @@ class Lz4Stream(FrameStream):
             data = bytes(self._reader.read(_CHUNK))
             self.frame_start = max(start, int(self._reader.frame_start_position() or 0))
             if not data and not self._ends():
-                self._error = OSError("the lz4 data is cut off: its last frame has no end")
+                self._error = FrameError("the lz4 data is cut off: its last frame has no end")
         except OSError as error:
             self.frame_start = frame = max(start, int(self._reader.frame_start_position() or 0))
             self._file.seek(frame)
@@ -42,7 +42,7 @@ class Lz4Stream(FrameStream):
                 return b""  # padding, with which tapes and block devices fill files up
             data = self._again(self._given)
             self.frame_start = frame
-            self._error = OSError(f"the lz4 data is damaged: {error}")
+            self._error = FrameError(f"the lz4 data is damaged: {error}")
         self._given += len(data)
         if not data and self._error is not None:
             raise self._error

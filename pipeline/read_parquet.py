@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpusmill.read_records import DocumentRow, Quarantined, record_row
-from corpusmill.schemas.inputs import InputFile, InputSettings
+from corpusmill.read_records import DocumentRow, Quarantined, error_words, raise_if_passing, record_row
+from corpusmill.schemas.inputs import InputFile, InputSettings, Part
 
 __all__ = ["read_parquet"]
 
@@ -18,26 +18,37 @@ _ROWS = 64  # rows decoded at once: records are pages, and a row group of them m
 _BUFFER = 1 << 20  # bytes read at once of each column, instead of the whole column of a row group
 
 
-def read_parquet(file: InputFile, settings: InputSettings, limit: int) -> Iterator[DocumentRow | Quarantined]:  # noqa: ARG001
-    """Yield the rows of a Parquet file as documents.
+def read_parquet(part: Part, settings: InputSettings, limit: int) -> Iterator[DocumentRow | Quarantined]:  # noqa: ARG001
+    """Yield the rows of a Parquet file, or of a range of its row groups, as documents.
 
-    Raises:
-        OSError: the file cannot be opened, or a part of it cannot be decoded.
-        pa.ArrowException: the same, as Arrow says it.
-
+    Damage costs the rest of its row group and is one quarantine entry. Raises OSError or pa.ArrowException
+    where the file as a whole cannot be read.
     """
-    number = -1
+    file = part.file
+    first = part.first
     with Path(file.path).open("rb") as source, pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER) as table:
-        for batch in table.iter_batches(batch_size=_ROWS, use_threads=False):
-            for record in _records(batch):
-                number += 1
-                if isinstance(record, ValueError):
-                    yield Quarantined(None, file.name, number, f"the row cannot be read: {record}")
-                    continue
-                row = record_row(record, file, number)
-                if isinstance(row, DocumentRow) and len(row.html or b"") + len(row.text or "") > limit:
-                    row = Quarantined(row.id, file.name, number, f"too_large: the record has more than {limit:,} bytes")
-                yield row
+        for group in range(part.start or 0, table.num_row_groups if part.stop is None else part.stop):
+            number = first - 1
+            try:
+                for batch in table.iter_batches(batch_size=_ROWS, row_groups=[group], use_threads=False):
+                    for record in _records(batch):
+                        number += 1
+                        yield _row(record, file, number, limit)
+            except Exception as error:  # noqa: BLE001  whatever it is, the next row group may be whole
+                raise_if_passing(error, file)
+                place = f" past record {number}" if number >= first else ""
+                why = f"row group {group} of {file.name} cannot be read{place}: {error_words(error)}"
+                yield Quarantined(None, file.name, number + 1, why)
+            first += table.metadata.row_group(group).num_rows
+
+
+def _row(record: dict[str, Any] | ValueError, file: InputFile, number: int, limit: int) -> DocumentRow | Quarantined:
+    if isinstance(record, ValueError):
+        return Quarantined(None, file.name, number, f"the row cannot be read: {record}")
+    row = record_row(record, file, number)
+    if isinstance(row, DocumentRow) and len(row.html or b"") + len(row.text or "") > limit:
+        return Quarantined(row.id, file.name, number, f"too_large: the record has more than {limit:,} bytes")
+    return row
 
 
 def _records(batch: pa.RecordBatch) -> list[dict[str, Any] | ValueError]:

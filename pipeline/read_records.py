@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Any, NamedTuple
 
 import msgspec
 
+from corpusmill.compression import FrameError
+from corpusmill.schemas import RetryableError
 from corpusmill.schemas.inputs import InputFile
 
-__all__ = ["DocumentRow", "Quarantined", "SkippedRecord", "as_metadata", "record_row", "scrubbed"]
+__all__ = [
+    "DocumentRow",
+    "Quarantined",
+    "RecordedDamageError",
+    "SkippedRecord",
+    "as_metadata",
+    "error_words",
+    "raise_if_passing",
+    "record_row",
+    "scrubbed",
+]
+
+# The file may be whole: putting it into quarantine would lose it for good.
+_PASSING = frozenset({errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT})
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -39,6 +55,27 @@ class SkippedRecord(NamedTuple):
 
     source: str
     kind: str
+
+
+class RecordedDamageError(Exception):
+    """What was wrong with a file when it was cut, in the words of `error_words`."""
+
+
+def error_words(error: Exception) -> str:
+    """Return what an error says, without the path that some of them repeat."""
+    if isinstance(error, FrameError | RecordedDamageError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {error}"
+
+
+def raise_if_passing(error: Exception, file: InputFile) -> None:
+    """Raise RetryableError where an error says nothing about the file itself."""
+    if isinstance(error, OSError) and error.errno in _PASSING:
+        raise RetryableError(
+            f"{file.name} cannot be read now ({error.strerror}); run the same command again"
+        ) from error
 
 
 def scrubbed(text: str) -> str:

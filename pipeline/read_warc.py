@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import Any, NamedTuple
 
 from corpusmill.read_records import DocumentRow, Quarantined, SkippedRecord, as_metadata, scrubbed
-from corpusmill.schemas.inputs import InputFile, InputSettings
+from corpusmill.schemas.inputs import InputFile, InputSettings, Part
 from corpusmill.stages.encoding import decode_text
 from corpusmill.warc_records import Broken, Record, fields_of, warc_records
 
@@ -35,14 +35,14 @@ class _Http(NamedTuple):
     body: bytes
 
 
-def read_warc(
-    file: InputFile, settings: InputSettings, limit: int
-) -> Iterator[DocumentRow | Quarantined | SkippedRecord]:
-    """Yield the documents of a WARC or WET file.
+def read_warc(part: Part, settings: InputSettings, limit: int) -> Iterator[DocumentRow | Quarantined | SkippedRecord]:
+    """Yield the documents of a WARC or WET file, or of a range of it.
 
     Records are numbered from 0, requests and the like included, so an id says where in the file its record is.
     """
-    for number, item in enumerate(warc_records(file.path, file.compression, limit, _DOCUMENTS)):
+    file = part.file
+    records = warc_records(file.path, file.compression, limit, _DOCUMENTS, part.start or 0, part.stop)
+    for number, item in enumerate(records, part.first):
         id_ = f"{file.name}#{number}"
         if isinstance(item, Broken):
             yield Quarantined(id_, file.name, number, item.error)

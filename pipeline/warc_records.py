@@ -24,9 +24,9 @@ __all__ = ["Broken", "Record", "fields_of", "warc_records", "warc_records_with_p
 _HEADER_BYTES = 1 << 16
 _BLANK = re.compile(rb"[\r\n]*")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
-_NEXT_RECORD = re.compile(rb"(?:\A|(?<=\n))WARC/[01]\.\d")
-_NEXT_LINE = re.compile(rb"(?<=\n)WARC/[01]\.\d")
+_NEXT_RECORD = re.compile(rb"(?<=\n)WARC/[01]\.\d")
 _LONGEST_MATCH = 16
+_PARTS = 64
 
 
 class Record(NamedTuple):
@@ -67,6 +67,8 @@ def warc_records_with_places(
                 item = _record(source, limit, wanted)
                 source.check(place)
             except OSError as error:
+                if error.errno is not None:  # the disk's, not the data's
+                    raise
                 yield None, Broken(f"the {source.what} is damaged between records: {error}")
             except _CutError as error:
                 yield place, Broken(str(error))
@@ -145,6 +147,8 @@ class _Source:
         try:
             chunk = self._stream.read_chunk()
         except OSError as error:
+            if error.errno is not None:
+                raise
             self._error = error
             return b""
         if self._stream.frame_start != self._frame:
@@ -216,12 +220,15 @@ class _Source:
     def take(self, size: int, *, keep: bool) -> bytes | None:
         """Return the next *size* bytes, or go past them without holding them."""
         data, begin = self._data, self._at
-        parts: list[bytes] = []
+        held, parts = bytearray(), list[bytes]()
         left = size
         while left > len(data) - begin:
             left -= len(data) - begin
             if keep:
                 parts.append(data[begin:])
+                if len(parts) > _PARTS:  # of tiny frames: their bytes alone are all that is held
+                    held += b"".join(parts)
+                    parts.clear()
             data, begin = self._chunk(), 0
             if not data:
                 self._lose()
@@ -232,17 +239,15 @@ class _Source:
         if not keep:
             return None
         last = data[begin : begin + left]
-        return b"".join([*parts, last]) if parts else last
+        return b"".join([held, *parts, last]) if size > left else last
 
     def resume(self) -> bool:
         """Go on behind damage: at the next line that looks like a record, or the next compressed one; False if none."""
-        pattern = _NEXT_RECORD
-        self._data, self._at = self._data[self._at :], 0
+        self._data, self._at = b"\n" + self._data[self._at :], 0  # damage is found at beginnings of lines
         while self._error is None:
-            if found := pattern.search(self._data):
+            if found := _NEXT_RECORD.search(self._data):
                 self._at = found.start()
                 return True
-            pattern = _NEXT_LINE  # what the data begins with from now on is no beginning of a line
             self._at = max(0, len(self._data) - _LONGEST_MATCH)
             if not self._more() and self._error is None:
                 return False
