@@ -11,13 +11,16 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
+import numpy as np
+
 __all__ = ["LineBlock", "between", "count_records", "line_blocks"]
 
 LineBlock = tuple[bytes | None, int]
 """Whole lines and how many bytes they are; None stands for one line that is too long to be held."""
 
 _MARK = b"\xef\xbb\xbf"
-_SPACE = rb"[ \t\r\x0b\x0c]"  # what `bytes.strip` takes away, but for the line feed
+_LINE_FEED = 10
+_SPACE = 32
 _LONGEST = 1 << 31  # the expressions know no larger number
 
 
@@ -88,15 +91,24 @@ def count_records(data: bytes, begin: int, end: int, limit: int) -> int:
     >>> count_records(b"{}\n\n \r\n{}", 0, 9, 100)
     2
     """
-    first, later = _blank(min(limit, _LONGEST))
-    records = data.count(b"\n", begin, end) - len(later.findall(data, begin, end))
-    records -= first.match(data, begin, end) is not None
-    last = data[data.rfind(b"\n", begin, end) + 1 or begin : end]
-    return records + (bool(last.strip()) or len(last) > limit)
+    end = min(end, len(data))  # a byte-order mark is a block of nothing
+    if begin >= end:
+        return 0
+    view = np.frombuffer(data, np.uint8, end - begin, begin)
+    ends = np.flatnonzero(view == _LINE_FEED)
+    starts = np.concatenate(([0], ends + 1))
+    starts, last = starts[:-1], int(starts[-1])
+    # Few lines begin with white space, so only those are looked at.
+    firsts = view[starts]
+    odd = starts[(firsts <= _SPACE) & (firsts != _LINE_FEED)].tolist()
+    blank = _blank(min(limit, _LONGEST))
+    records = len(starts) - int(np.count_nonzero(firsts == _LINE_FEED))
+    records -= sum(blank.match(data, begin + start, end) is not None for start in odd)
+    left = data[begin + last : end]  # behind the last line feed
+    return records + (bool(left.strip()) or len(left) > limit)
 
 
 @lru_cache(8)
-def _blank(limit: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Return what finds a blank first line, and blank lines behind others; what is longer than *limit* is none."""
-    blank = _SPACE + b"{0,%d}\n" % limit
-    return re.compile(blank), re.compile(rb"\n(?=" + blank + rb")")
+def _blank(limit: int) -> re.Pattern[bytes]:
+    """Return what matches a blank line; one that is longer than *limit* is a record."""
+    return re.compile(rb"[ \t\r\x0b\x0c]{0,%d}\n" % limit)  # what `bytes.strip` takes away

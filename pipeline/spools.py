@@ -7,7 +7,8 @@ are not synced to disk, because a run that goes on after a crash makes them agai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ class SpoolWriter:
         self._path = path
         self._limit = limit
         self._sink: Any = None
+        self._thread = ThreadPoolExecutor(1)  # compressing takes as long as decoding: it is done beside it
+        self._writing: Future[Any] | None = None
         self._waiting: list[memoryview] = []
         self._size = 0
 
@@ -51,15 +54,20 @@ class SpoolWriter:
         if self._path is None:
             return None
         self._write()
+        self._written()
         self._sink.close()
         self._sink = None
+        self._thread.shutdown()
         temporary_name(self._path).replace(self._path)
         return str(self._path)
 
     def discard(self) -> None:
         """Remove what was written, unless it is finished."""
         if self._sink is not None and self._path is not None:
-            self._sink.close()
+            with suppress(OSError):
+                self._written()
+                self._sink.close()
+            self._thread.shutdown()
             temporary_name(self._path).unlink(missing_ok=True)
 
     def _write(self) -> None:
@@ -67,8 +75,15 @@ class SpoolWriter:
         if self._sink is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._sink = pa.CompressedOutputStream(str(temporary_name(self._path)), "lz4")
-        self._sink.write(b"".join(self._waiting))
+        self._written()
+        self._writing = self._thread.submit(self._sink.write, b"".join(self._waiting))
         self._waiting, self._size = [], 0
+
+    def _written(self) -> None:
+        """Wait until what was handed over last is written; raise what went wrong with it."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
 
 @contextmanager
