@@ -118,8 +118,8 @@ def run(
     from corpusmill.journal import Journal
     from corpusmill.progress import Several
     from corpusmill.recipe import load_recipe
-    from corpusmill.report import summary, unusable
     from corpusmill.run import run as run_recipe
+    from corpusmill.summary import summary, unusable
 
     changes += (f"tokenize.tokenizer={tokenizer}",) if tokenizer else ()
     if dry_run:
@@ -134,7 +134,14 @@ def run(
         progress = Several(open_progress(log, quiet=quiet), measured)
         try:
             manifest = run_recipe(
-                settings, inputs, output, workers=workers, executor=executor, restart=restart, progress=progress
+                settings,
+                inputs,
+                output,
+                workers=workers,
+                executor=executor,
+                restart=restart,
+                accept_new_versions=accept_new_versions,
+                progress=progress,
             )
         except KeyboardInterrupt:
             if log.json:
@@ -196,9 +203,9 @@ def _check(inputs: Sequence[str], recipe: str, changes: tuple[str, ...], documen
     from corpusmill.explain import explain_document, sample_documents
     from corpusmill.planning import estimated_splits
     from corpusmill.recipe import describe, fingerprint, load_recipe
-    from corpusmill.report import skipped_lines
     from corpusmill.run import check_chain
     from corpusmill.schemas.sizes import parse_size
+    from corpusmill.summary import skipped_lines
 
     settings = load_recipe(recipe, changes)
     chain = cut(settings.stages)
@@ -255,7 +262,8 @@ def explain(target: Path, document_id: str | None, recipe: str, changes: tuple[s
 def report(output: Path) -> None:
     """Print the summary of a run and write its report.html again."""
     from corpusmill.manifest import read_manifest
-    from corpusmill.report import summary, write_report
+    from corpusmill.report import write_report
+    from corpusmill.summary import summary
 
     manifest = read_manifest(output)
     write_report(output, manifest)
@@ -367,11 +375,12 @@ def tokenizer_train(
     type=click.Path(exists=True, path_type=Path),
     help="[default: tokenizer.json of the same output]",
 )
-def inspect(shard: Path, rows: int, tokenizer_path: Path | None) -> None:
+@click.option("--full", is_flag=True, help="Show long texts whole, not their first 1,000 characters.")
+def inspect(shard: Path, rows: int, tokenizer_path: Path | None, full: bool) -> None:
     """Show the first rows of a SHARD, decoded back to text."""
     from corpusmill.inspect_shard import inspect_shard
 
-    for line in inspect_shard(shard, rows, tokenizer_path):
+    for line in inspect_shard(shard, rows, tokenizer_path, full=full):
         click.echo(line)
 
 

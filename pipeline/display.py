@@ -15,12 +15,13 @@ import msgspec
 from corpusmill.journal import Journal
 from corpusmill.log import Level, Log
 from corpusmill.progress import Figures, Meter, NoProgress, Progress, Standing, Ticker
+from corpusmill.readable import duration, rate, size
 from corpusmill.schemas.manifest import SegmentRecord, ShardRecord
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = ["LogProgress", "TerminalProgress", "duration", "open_progress", "size"]
+__all__ = ["LogProgress", "TerminalProgress", "open_progress"]
 
 _EVERY = 60.0  # seconds between two lines of a log
 _STAGES = 5  # the most expensive stages, whose share of the CPU time is shown
@@ -131,34 +132,6 @@ class TerminalProgress:
         self._live.stop()
 
 
-def duration(seconds: float) -> str:
-    """Return a duration as people say it.
-
-    >>> duration(45), duration(754), duration(3725), duration(200_000)
-    ('45s', '12m34s', '1h02m', '2d07h')
-    """
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    for large, small, units in ((days, hour, "dh"), (hours, minute, "hm"), (minutes, second, "ms")):
-        if large:
-            return f"{large}{units[0]}{small:02d}{units[1]}"
-    return f"{second}s"
-
-
-def size(number: int) -> str:
-    """Return a number of bytes in powers of 1,000.
-
-    >>> size(999), size(612_000_000), size(1_130_000_000)
-    ('999 B', '612 MB', '1.13 GB')
-    """
-    for limit, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if number >= limit:
-            value = number / limit
-            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
-    return f"{number} B"
-
-
 def _lines(figures: Figures) -> list[str]:
     """Return the figures as short lines: how far, how fast, where the time goes, and memory."""
     planned = f"{figures.splits_planned:,}{'' if figures.all_planned else '+'}"
@@ -167,8 +140,8 @@ def _lines(figures: Figures) -> list[str]:
     lines = [
         f"{figures.splits_done:,}/{planned} splits, {figures.share_read:.0%} of bytes read, {figures.share_done:.0%} done, "
         f"{duration(figures.elapsed_seconds)}{left}",
-        f"{figures.documents:,} documents ({_rate(figures.documents_per_second)}/s), "
-        f"{_rate(figures.megabytes_per_second)} MB/s{kept}, {figures.tokens:,} tokens in shards",
+        f"{figures.documents:,} documents ({rate(figures.documents_per_second)}/s), "
+        f"{rate(figures.megabytes_per_second)} MB/s{kept}, {figures.tokens:,} tokens in shards",
     ]
     total = sum(figures.stage_seconds.values())
     if total:
@@ -180,10 +153,6 @@ def _lines(figures: Figures) -> list[str]:
         f"memory {size(figures.memory_bytes)} in the largest worker, {size(figures.main_memory_bytes)} in the main process"
     )
     return lines
-
-
-def _rate(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _fields(figures: Figures) -> dict[str, Any]:

@@ -47,55 +47,70 @@ def sample_documents(path: str, recipe: Recipe, id_: str | None = None, limit: i
     return found
 
 
-def explain_document(document: pa.RecordBatch, recipe: Recipe) -> Iterator[str]:
-    """Yield lines that say what each stage of *recipe* measured, changed and decided for a batch of one document."""
-    yield f"document {document.column('id')[0].as_py()}"
+def explain_document(document: pa.RecordBatch, recipe: Recipe) -> list[str]:
+    """Return lines that say what becomes of a batch of one document, then what each stage of *recipe* did to it."""
+    verdict, later, lines = "", [], []
+    head = f"document {document.column('id')[0].as_py()}: "
     for named in name_stages(recipe.stages):
         stage = named.stage
         if isinstance(stage, CorpusStage | Pack) or (isinstance(stage, Tokenize) and stage.tokenizer == "train"):
-            yield f"\n[{named.name}] needs the whole corpus"
+            lines.append(f"\n[{named.name}] needs the whole corpus")
+            later += [named.name] if isinstance(stage, CorpusStage) else []
             continue
         before = document.column("text")[0].as_py() or ""
-        yield f"\n[{named.name}]"
+        lines.append(f"\n[{named.name}]")
         try:
             document, verdicts = stage.judge(document)
         except CorpusmillError:
             raise
         except Exception as error:  # noqa: BLE001  a run puts the document into quarantine
-            yield f"  CRASHED, a run would quarantine it: {type(error).__name__}: {error}"
-            return
-        for field in stage.added_columns():
-            if field.name != "input_ids":
-                yield f"  {field.name.removeprefix('signals.')} = {_value(document.column(field.name)[0].as_py())}"
-        yield from _difference(before, document.column("text")[0].as_py() or "")
-        verdict = verdicts[0].as_py()
-        if verdict is not None:
-            detail = ", ".join(f"{k} {_value(verdict[k])}" for k in ("value", "limit", "ref") if verdict[k] is not None)
-            yield f"  DROPPED: {verdict['reason']}{f' ({detail})' if detail else ''}"
-            return
-    yield "\nkept"
+            verdict = f"CRASHED {named.name}, a run would quarantine it: {type(error).__name__}: {error}"
+            break
+        for name in stage.added_columns().names:
+            value = document.column(name)[0].as_py()
+            lines += [f"  {name.removeprefix('signals.')} = {_value(value)}"] if name != "input_ids" else []
+        lines += _difference(before, document.column("text")[0].as_py() or "")
+        if verdicts[0].is_valid:
+            verdict = _dropped(named.name, verdicts[0].as_py())
+            break
+    else:
+        verdict = f"kept, unless {' or '.join(later)} drops it" if later else "kept"
+    return [head + verdict, *lines, *([f"  {verdict}"] if verdict[:4] != "kept" else [])]
 
 
-def find_document(output: Path, id_: str) -> Iterator[str]:
-    """Yield lines that say where the document *id_* of a finished run went."""
+def find_document(output: Path, id_: str) -> list[str]:
+    """Return lines that say where the document *id_* of a finished run went, then all that is known of it.
+
+    Raises:
+        RecipeError: the run did not see it.
+
+    """
     manifest = read_manifest(output)
-    where = pc.field("id") == id_
-    found = False
+    verdicts: list[str] = []
+    lines: list[str] = []
     for file in manifest.files:
         folder = file.path.partition("/")[0]
-        for row in pq.read_table(output / file.path, filters=where).to_pylist():
-            found = found or folder != "signals"
-            yield f"{file.path}:"
-            yield from (f"  {name} = {_value(value)}" for name, value in row.items() if value is not None)
+        for row in pq.read_table(output / file.path, filters=pc.field("id") == id_).to_pylist():
+            if folder == "rejects":
+                verdicts.append(_dropped(row["stage"], row))
+            elif folder == "quarantine":
+                verdicts.append(f"QUARANTINED by {row['stage']}: {row['error']}")
+            lines.append(f"\n{file.path}")
+            lines += [f"  {name} = {_value(value)}" for name, value in row.items() if value is not None]
     for shard in manifest.shards:
         column = "id" if "id" in pq.read_schema(output / shard.path).names else "document_ids"
         values = pq.read_table(output / shard.path, columns=[column])[column]
         flat = pc.list_flatten(values) if column == "document_ids" else values
         if pc.any(pc.equal(flat, id_)).as_py():
-            found = True
-            yield f"{shard.path}: kept"
-    if not found:
+            verdicts.append(f"kept in {shard.path}")
+    if not verdicts:
         raise RecipeError(f"{output} knows no document with the id {id_!r}")
+    return [*(f"document {id_}: {verdict}" for verdict in verdicts), *lines]
+
+
+def _dropped(stage: str, verdict: dict[str, Any]) -> str:
+    detail = ", ".join(f"{k} {_value(verdict[k])}" for k in ("value", "limit", "ref") if verdict[k] is not None)
+    return f"DROPPED by {stage}: {verdict['reason']}{f' ({detail})' if detail else ''}"
 
 
 def _difference(before: str, after: str) -> Iterator[str]:

@@ -156,8 +156,11 @@ def _run(
         "finished": end.finished if end else None,
         "seconds": end.seconds if end else None,
         "workers": end.workers if end else None,
+        "resumed": end.resumed if end else None,
         "splits": len(mine),
         "files": len(start.files),
+        "bytes": sum(r.stored for r in read),
+        "peak_memory": max((r.peak_memory for r in read), default=0),
         "documents": {"in": sum(r.read + r.unreadable for r in read), "quarantined": sum(map(_quarantined, read))},
     }
 

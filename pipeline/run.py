@@ -226,7 +226,8 @@ def _work(engine: Engine, journal: Journal, workers: int) -> None:
         read = {record.split for record in done if record.segment == 0}
         check_present(unread_files(files, recorded, read.__contains__))
         engine.run(batch, files, recorded, done)
-        journal.append(RunFinished(finished=now(), seconds=round(time.monotonic() - began, 3), workers=workers))
+        seconds = round(time.monotonic() - began, 3)
+        journal.append(RunFinished(finished=now(), seconds=seconds, workers=workers, resumed=bool(done)))
 
 
 def _shard_metadata(journal: Journal, identity: str) -> dict[str, str]:

@@ -177,7 +177,10 @@ class RunFinished(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_fie
 
     finished: str
     seconds: float
+    """Wall time of the process that finished it."""
     workers: int
+    resumed: bool = False
+    """Whether an earlier process did a part of it."""
 
 
 class Manifest(msgspec.Struct, kw_only=True):

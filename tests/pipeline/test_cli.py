@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -61,11 +62,27 @@ def test_audit_report_and_inspect(output: Path) -> None:
     assert prose(0)[:40] in shown or prose(1)[:40] in shown
 
 
+def test_inspect_cuts_long_texts_and_lists(tmp_path: Path) -> None:
+    text = "".join(chr(0x4E00 + n) for n in range(1500))
+    rows = {"id": ["a", "b"], "pieces": [list(range(200)), [1]], "text": [text, "short"]}
+    pq.write_table(pa.table(rows), tmp_path / "shard.parquet")
+    shown = corpusmill("inspect", tmp_path / "shard.parquet").stdout
+    assert f"{text[:1000]} … 500 more characters (--full shows them)\n" in shown
+    assert "id = a, pieces = [0, 1, 2," in shown
+    assert "190, 191" not in shown
+    assert "id = b, pieces = [1]\nshort\n" in shown
+    whole = corpusmill("inspect", tmp_path / "shard.parquet", "--full").stdout
+    assert f"{text}\n" in whole
+    assert "190, 191" in whole
+
+
 def test_explain_says_where_a_document_went(output: Path) -> None:
     dropped = corpusmill("explain", output, "r9").stdout
+    assert dropped.startswith("document r9: DROPPED by deduplicate: exact_duplicate (value 1, ref r0)\n")
     assert "reason = exact_duplicate" in dropped
     assert "ref = r0" in dropped
-    assert ": kept" in corpusmill("explain", output, "r1").stdout
+    kept = corpusmill("explain", output, "r1").stdout
+    assert kept.startswith("document r1: kept in shards/")
     assert corpusmill("explain", output, "nobody").returncode == 2
 
 
@@ -73,9 +90,14 @@ def test_explain_takes_a_document_through_the_stages(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("<article><p>The mill\u00a0 is cafÃ© and bread.</p></article>")
     shown = corpusmill("explain", page, "--recipe", "minimal").stdout
+    assert shown.startswith("document page.html: kept, unless deduplicate drops it\n")
     assert "[strip_html]" in shown
     assert "+The mill is café and bread." in shown
     assert "[deduplicate] needs the whole corpus" in shown
+    page.write_text("<article><p>Short.</p></article>")
+    lines = corpusmill("explain", page, "--recipe", "gopher").stdout.splitlines()
+    assert lines[0].startswith("document page.html: DROPPED by filter_")
+    assert lines[-1].strip() == lines[0].removeprefix("document page.html: ")  # said again where it happened
 
 
 def test_check_says_what_would_be_read_and_how_stages_are_set(output: Path) -> None:

@@ -1,0 +1,143 @@
+"""The outcome of a run as lines for a terminal: about a screenful, whatever the corpus. The report has the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from corpusmill.readable import aligned, duration, rate, rounded, size
+from corpusmill.schemas.inputs import SkippedFile
+from corpusmill.schemas.manifest import Manifest, StageCounts
+
+__all__ = ["budget", "reasons", "skipped_lines", "speed", "stage_rate", "summary", "unusable"]
+
+_TOKENS_PER_PARAMETER = (
+    20  # compute-optimal training: Hoffmann et al. 2022, Training Compute-Optimal Large Language Models
+)
+_REASONS = 15  # lines for reasons
+_SKIPPED = 6  # lines for reasons why files were skipped
+
+
+def summary(root: Path, manifest: Manifest) -> str:
+    """Return the account of the whole output, what each stage did and cost, and where the shards are."""
+    documents = manifest.documents
+    lines = [
+        f"documents in   {documents.documents_in:>12,}",
+        f"  kept         {documents.kept:>12,}  {_share(documents.kept, documents.documents_in)}",
+        f"  dropped      {documents.dropped:>12,}  {_share(documents.dropped, documents.documents_in)}",
+        *_dropped(manifest.stages),
+        f"  quarantined  {documents.quarantined:>12,}  {_share(documents.quarantined, documents.documents_in)}",
+        f"files skipped  {len(manifest.inputs['skipped']):>12,}",
+        *(f"    {line}" for line in _few(skipped_lines(_skipped(manifest)), _SKIPPED)),
+    ]
+    records = sum(manifest.inputs["skipped_records"].values())
+    if records:
+        lines.append(f"WARC records that are no documents {records:,}")
+    lines += ["", *_stages(manifest.stages), speed(manifest), ""]
+    if manifest.tokenizer is not None:
+        lines += [f"tokens         {manifest.tokens:>12,}  {budget(manifest.tokens)}"]
+    if manifest.languages:
+        lines.append(
+            f"languages      {', '.join(f'{code} {count:,}' for code, count in list(manifest.languages.items())[:12])}"
+        )
+    lines.append(f"shards         {len(manifest.shards):>12,}  in {root / 'shards'}")
+    lines.append(f"report         {root / 'report.html'}")
+    return "\n".join(lines)
+
+
+def unusable(manifest: Manifest) -> list[str]:
+    """Return a line for each file of records that was skipped although documents may be in it: more than a stray picture."""
+    return [f"{file.name} was not read: {file.why}" for file in _skipped(manifest) if file.why.startswith("no field")][
+        :5
+    ]
+
+
+def skipped_lines(files: Sequence[SkippedFile]) -> list[str]:
+    """Return the reasons for which files were skipped, the commonest first, each with a count and an example."""
+    names: dict[str, list[str]] = {}
+    for file in files:
+        names.setdefault(file.why, []).append(file.name)
+    ranked = sorted(names.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [f"{len(found):,} × {why} ({found[0]}{', …' if len(found) > 1 else ''})" for why, found in ranked]
+
+
+def reasons(stages: Sequence[StageCounts]) -> Iterator[tuple[str, str, int]]:
+    """Yield (stage, reason, documents dropped) by stage, the commonest reason first."""
+    for stage in stages:
+        for reason, count in sorted(stage.dropped.items(), key=lambda item: (-item[1], item[0])):
+            yield stage.kind, reason, count
+
+
+def stage_rate(stage: StageCounts) -> str:
+    """Return the megabytes (1,000,000 bytes of what went in) that a stage takes per CPU second."""
+    return f"{stage.bytes_in / stage.seconds / 1e6:,.2f}" if stage.seconds else "–"
+
+
+def speed(manifest: Manifest) -> str:
+    """Return a line with the wall time of all runs, stored megabytes per second, and the memory of the largest worker.
+
+    The time of a batch that was interrupted is only that of its last run, so it has no speed.
+    """
+    runs = [run for run in manifest.runs if run["seconds"] is not None]
+    whole = [run for run in runs if not run.get("resumed")]
+    seconds, stored = sum(run["seconds"] for run in whole), sum(run.get("bytes", 0) for run in whole)
+    parts = [f"{duration(sum(run['seconds'] for run in runs))} of wall time"]
+    if len(runs) > 1:
+        parts[0] += f" in {len(runs):,} runs"
+    if len(whole) < len(runs):
+        parts.append("without what was interrupted")
+    if seconds and stored:
+        parts.append(f"{rate(stored / seconds / 1e6)} MB/s of stored bytes")
+    peak = max((run.get("peak_memory", 0) for run in runs), default=0)
+    if peak:
+        parts.append(f"at most {size(peak)} in a worker")
+    return ", ".join(parts)
+
+
+def budget(tokens: int) -> str:
+    """Return how large a model so many tokens train at the compute optimum."""
+    return f"compute-optimal for a model of about {rounded(tokens / _TOKENS_PER_PARAMETER)} parameters (20 tokens per parameter)"
+
+
+def _skipped(manifest: Manifest) -> list[SkippedFile]:
+    return [msgspec.convert(file, SkippedFile) for file in manifest.inputs["skipped"]]
+
+
+def _dropped(stages: Sequence[StageCounts]) -> list[str]:
+    """Return a line for each reason, of which the rarest are added up if there are too many."""
+    found = list(reasons(stages))
+    limit = sorted((count for *_, count in found), reverse=True)[_REASONS - 2] if len(found) > _REASONS else 0
+    shown = [item for item in found if item[2] >= limit][: _REASONS - 1 if limit else None]
+    lines = [f"    {stage}/{reason:<{44 - len(stage)}} {count:>8,}" for stage, reason, count in shown]
+    rest = len(found) - len(shown)
+    if rest:
+        lines.append(f"    {f'… {rest} more reasons':<45} {sum(n for *_, n in found) - sum(n for *_, n in shown):>8,}")
+    return lines
+
+
+def _few(lines: Sequence[str], limit: int) -> list[str]:
+    """Return at most *limit* lines, the last of which says how many more there are."""
+    return list(lines) if len(lines) <= limit else [*lines[: limit - 1], f"… {len(lines) - limit + 1} more reasons"]
+
+
+def _stages(stages: Sequence[StageCounts]) -> list[str]:
+    """Return a table of what each stage did and cost; its last row is the sum."""
+    whole = StageCounts(kind="all stages")
+    for stage in stages:
+        whole.add(stage)
+    whole.documents_in = stages[0].documents_in if stages else 0
+    whole.kept = stages[-1].kept if stages else 0
+    crashed = whole.quarantined > 0
+    rows = [["stage", "in", "out", "dropped", *(["crashed"] if crashed else []), "CPU s", "MB/s"]]
+    for stage in (*stages, whole):
+        counts = [stage.documents_in, stage.kept, sum(stage.dropped.values())]
+        counts += [stage.quarantined] if crashed else []
+        speed_ = stage_rate(stage) if stage is not whole else ""
+        rows.append([stage.kind, *(f"{count:,}" for count in counts), f"{stage.seconds:,.2f}", speed_])
+    return [line.rstrip() for line in aligned(rows)]
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:6.1%}" if whole else ""
