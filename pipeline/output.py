@@ -8,21 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.chain import numbered
-from corpusmill.journal import Journal, remove_temporary
+from corpusmill.journal import Journal, remove_temporary, write_atomically
 from corpusmill.recipe import recipe_table, stage_identities
 from corpusmill.schemas import OutputMismatchError, RecipeError
-from corpusmill.schemas.manifest import RecipeAccepted, SegmentRecord, ShardRecord
+from corpusmill.schemas.manifest import RecipeAccepted, SegmentRecord, ShardRecord, SplitPlanned
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.stages import CorpusStage, Pack, Tokenize, known_stages
 from corpusmill.stages.tokenize import tokenizer_hash
 
-__all__ = ["LOCK", "check_ours", "check_recorded", "check_same_recipe", "remove_ours", "sweep"]
+__all__ = ["LOCK", "check_ours", "check_recorded", "check_same_recipe", "distrust_spills", "remove_ours", "sweep"]
 
 _FOLDERS = ("shards", "rejects", "signals", "quarantine")
 _FILES = ("manifest.json", "report.html", "tokenizer.json")
 _STATE = ("spill", "sketches", "trail")
 _BOUND = ("seed", "input", "output")
 LOCK = "lock"
+_BOOT = "boot"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def check_ours(root: Path) -> None:
@@ -38,7 +40,8 @@ def check_ours(root: Path) -> None:
         raise RecipeError(f"{root} is the output of a run without its state/: put it back, or give a new directory")
     state = root / "state"
     names = {path.name for path in root.iterdir()}
-    ours = names <= {"state", *_FOLDERS, *_FILES} and {path.name for path in state.glob("*")} <= {LOCK, *_STATE}
+    inside = {path.name for path in state.glob("*") if not path.name.startswith(f"{_BOOT}.")}
+    ours = names <= {"state", *_FOLDERS, *_FILES} and inside <= {LOCK, _BOOT, *_STATE}
     if names and not (state.is_dir() and ours and (state / LOCK).exists()):
         raise RecipeError(f"the output {root} is not empty and was not written by corpusmill; give a new directory")
 
@@ -62,6 +65,41 @@ def sweep(root: Path, journal: Journal) -> None:
                 path.unlink()
     if not journal.unfinished:
         shutil.rmtree(root / "state" / "spill", ignore_errors=True)
+
+
+def distrust_spills(root: Path, journal: Journal) -> None:
+    """Take back the work whose products wait in `state/spill`, if the machine was started anew since they were written.
+
+    Spilled files are not synced: they survive processes, but not the machine. So what is spilled counts only as long as the
+    machine runs on, which its boot id tells; without one (not on Linux) it never counts.
+    """
+    place = root / "state" / _BOOT
+    boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
+    if boot and place.is_file() and place.read_text() == boot:
+        return
+    waiting = _not_in_shards(journal)
+    if waiting:
+        journal.withdraw(waiting)
+    with write_atomically(place) as temporary:
+        temporary.write_text(boot)
+
+
+def _not_in_shards(journal: Journal) -> set[int]:
+    """Return the splits of the unfinished batch of which something still waits to be worked on or put into a shard."""
+    finished = journal.finished_runs
+    mine = {event.index for event in journal.events if isinstance(event, SplitPlanned) and event.batch >= finished}
+    records = [event for event in journal.events if isinstance(event, SegmentRecord) and event.split in mine]
+    latest = {record.split: record for record in sorted(records, key=lambda record: record.segment)}
+    shards = [event for event in journal.events if isinstance(event, ShardRecord)]
+
+    def written(split: int, subset: str) -> bool:
+        return any(shard.subset == subset and shard.splits[0] <= split <= shard.splits[1] for shard in shards)
+
+    return {
+        split
+        for split, record in latest.items()
+        if record.spill is not None or not all(written(split, subset) for subset in record.subsets)
+    }
 
 
 def check_recorded(root: Path, journal: Journal) -> None:

@@ -23,7 +23,7 @@ from corpusmill.engine import Engine
 from corpusmill.executors import default_workers, open_executor
 from corpusmill.journal import Journal, OutputLock, write_atomically
 from corpusmill.manifest import compile_manifest, write_manifest
-from corpusmill.output import LOCK, check_ours, check_recorded, check_same_recipe, remove_ours, sweep
+from corpusmill.output import LOCK, check_ours, check_recorded, check_same_recipe, distrust_spills, remove_ours, sweep
 from corpusmill.planning import split_of, unread_files
 from corpusmill.progress import NoProgress, Progress
 from corpusmill.recipe import fingerprint
@@ -104,6 +104,7 @@ def run(
         accepted = check_same_recipe(journal, identity, recipe, versions, accept=accept_new_versions)
         check_recorded(root, journal)
         progress.begin(journal)
+        distrust_spills(root, journal)
         sweep(root, journal)
         start_batch(journal, recipe, identity, found, versions, accept_changed=accept_new_versions)
         if not journal.events:

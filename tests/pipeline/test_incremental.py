@@ -202,3 +202,24 @@ def test_a_setting_of_a_filter_can_be_accepted(crawl: Path, tmp_path: Path) -> N
     write(crawl / "3.jsonl", range(30, 40))
     ran(crawl, tmp_path / "out", "normalize_text.keep_tabs=true", accept_new_versions=True)
     assert len(kept(tmp_path / "out")) == 40
+
+
+@pytest.mark.parametrize("events", [5, 7, 9, 11])
+def test_spilled_documents_are_not_trusted_after_the_machine_was_started_anew(
+    crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: int
+) -> None:
+    boot = tmp_path / "boot_id"
+    monkeypatch.setattr("corpusmill.output._BOOT_ID", boot)
+    ran(crawl, tmp_path / "whole")
+    boot.write_text("one")
+    with monkeypatch.context() as patch:
+        stop_after(patch, events)
+        with pytest.raises(KeyboardInterrupt):
+            ran(crawl, tmp_path / "out")
+    for path in (tmp_path / "out" / "state" / "spill").glob("*"):
+        path.write_bytes(b"")  # as a file system may leave what was not synced
+    boot.write_text("two")
+    ran(crawl, tmp_path / "out")
+    for path in sorted((tmp_path / "whole" / "shards").iterdir()):
+        assert (tmp_path / "out" / "shards" / path.name).read_bytes() == path.read_bytes()
+    assert audit(tmp_path / "out").ok
