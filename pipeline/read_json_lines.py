@@ -11,7 +11,7 @@ import msgspec
 
 from corpusmill.compression import FrameStream
 from corpusmill.lines import LineBlock, between, line_blocks
-from corpusmill.read_records import DocumentRow, Quarantined, RecordedDamageError, record_row
+from corpusmill.read_records import DocumentRow, Quarantined, RecordedDamageError, RecordReader, scrubbed_all
 from corpusmill.schemas.inputs import InputSettings, Part
 from corpusmill.spools import read_spool
 
@@ -29,13 +29,14 @@ def read_json_lines(part: Part, settings: InputSettings, limit: int) -> Iterator
     file = part.file
     number = part.first - 1
     decoder = msgspec.json.Decoder()
+    reader = RecordReader(file)
     for data, _ in _blocks(part, limit):
         for line in [None] if data is None else data.split(b"\n"):
             if line is None or len(line) > limit:
                 number += 1
                 yield Quarantined(None, file.name, number, f"too_large: the line has more than {limit:,} bytes")
                 continue
-            if not line.strip():
+            if not line or line.isspace():
                 continue
             number += 1
             try:
@@ -44,7 +45,7 @@ def read_json_lines(part: Part, settings: InputSettings, limit: int) -> Iterator
                 yield Quarantined(None, file.name, number, f"no valid JSON: {error}")
                 continue
             try:
-                row = record_row(record, file, number)
+                row = reader.row(record, number)
             except (ValueError, RecursionError) as error:
                 row = Quarantined(None, file.name, number, f"the record cannot be read: {error}")
             yield row
@@ -57,7 +58,8 @@ def _decoded(decoder: msgspec.json.Decoder[Any], line: bytes) -> Any:
     try:
         return decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return json.loads(line.decode("utf-8"))
+        value = json.loads(line.decode("utf-8"))
+        return scrubbed_all(value) if b"\\u" in line else value
 
 
 def _blocks(part: Part, limit: int) -> Iterator[LineBlock]:

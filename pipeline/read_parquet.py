@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpusmill.read_records import DocumentRow, Quarantined, error_words, raise_if_passing, record_row
-from corpusmill.schemas.inputs import InputFile, InputSettings, Part
+from corpusmill.read_records import DocumentRow, Quarantined, RecordReader, error_words, raise_if_passing
+from corpusmill.schemas.inputs import InputSettings, Part
 
 __all__ = ["read_parquet"]
 
@@ -26,6 +26,7 @@ def read_parquet(part: Part, settings: InputSettings, limit: int) -> Iterator[Do
     """
     file = part.file
     first = part.first
+    reader = RecordReader(file)
     with Path(file.path).open("rb") as source, pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER) as table:
         for group in range(part.start or 0, table.num_row_groups if part.stop is None else part.stop):
             number = first - 1
@@ -33,7 +34,7 @@ def read_parquet(part: Part, settings: InputSettings, limit: int) -> Iterator[Do
                 for batch in table.iter_batches(batch_size=_ROWS, row_groups=[group], use_threads=False):
                     for record in _records(batch):
                         number += 1
-                        yield _row(record, file, number, limit)
+                        yield _row(record, reader, number, limit)
             except Exception as error:  # noqa: BLE001  whatever it is, the next row group may be whole
                 raise_if_passing(error, file)
                 place = f" past record {number}" if number >= first else ""
@@ -42,12 +43,14 @@ def read_parquet(part: Part, settings: InputSettings, limit: int) -> Iterator[Do
             first += table.metadata.row_group(group).num_rows
 
 
-def _row(record: dict[str, Any] | ValueError, file: InputFile, number: int, limit: int) -> DocumentRow | Quarantined:
+def _row(
+    record: dict[str, Any] | ValueError, reader: RecordReader, number: int, limit: int
+) -> DocumentRow | Quarantined:
     if isinstance(record, ValueError):
-        return Quarantined(None, file.name, number, f"the row cannot be read: {record}")
-    row = record_row(record, file, number)
+        return Quarantined(None, reader.source, number, f"the row cannot be read: {record}")
+    row = reader.row(record, number)
     if isinstance(row, DocumentRow) and len(row.html or b"") + len(row.text or "") > limit:
-        return Quarantined(row.id, file.name, number, f"too_large: the record has more than {limit:,} bytes")
+        return Quarantined(row.id, reader.source, number, f"too_large: the record has more than {limit:,} bytes")
     return row
 
 

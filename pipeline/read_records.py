@@ -15,18 +15,20 @@ from corpusmill.schemas.inputs import InputFile
 __all__ = [
     "DocumentRow",
     "Quarantined",
+    "RecordReader",
     "RecordedDamageError",
     "SkippedRecord",
     "as_metadata",
     "error_words",
     "raise_if_passing",
-    "record_row",
     "scrubbed",
+    "scrubbed_all",
 ]
 
 # The file may be whole: putting it into quarantine would lose it for good.
 _PASSING = frozenset({errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT})
 
+_ENCODER = msgspec.json.Encoder(enc_hook=str, order="sorted")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -90,38 +92,48 @@ def scrubbed(text: str) -> str:
 def as_metadata(fields: dict[str, Any]) -> str:
     """Return *fields* as a JSON object with sorted keys."""
     try:
-        return msgspec.json.encode(fields, order="sorted", enc_hook=str).decode()
+        return _ENCODER.encode(fields).decode()
     except UnicodeEncodeError:  # lone surrogates somewhere inside
-        return msgspec.json.encode(_scrubbed_all(fields), order="sorted", enc_hook=str).decode()
+        return _ENCODER.encode(scrubbed_all(fields)).decode()
 
 
-def record_row(record: Any, file: InputFile, number: int) -> DocumentRow | Quarantined:
-    """Return record *number* of a JSON Lines or Parquet file as a document; its other fields become metadata."""
-    if not isinstance(record, dict):
-        return Quarantined(None, file.name, number, f"the record is {_kind(record)}, not an object")
-    keys = file.keys
-    own = record.get(keys.id) if keys.id else None
-    named = isinstance(own, str | int) and not isinstance(own, bool) and own != ""
-    id_ = scrubbed(str(own)) if named else f"{file.name}#{number}"
-    html = record.get(keys.html) if keys.html else None
-    text = record.get(keys.text) if keys.text else None
-    for name, value in ((keys.html, html), (keys.text, text)):
-        if value is not None and not isinstance(value, str | bytes):
-            return Quarantined(id_, file.name, number, f"the field {name!r} is {_kind(value)}, not text")
-    if html is None and text is None:
-        fields = " nor ".join(repr(name) for name in (keys.html, keys.text) if name) or "text or html"
-        return Quarantined(id_, file.name, number, f"the record has no {fields}")
-    url = record.get(keys.url) if keys.url else None
-    taken = {keys.id, keys.html, keys.text, keys.url}
-    return DocumentRow(
-        id_,
-        scrubbed(url) if isinstance(url, str) else None,
-        file.name,
-        # A decoded page is marked as UTF-8: the charset that it declares was true of bytes that are gone.
-        b"\xef\xbb\xbf" + scrubbed(html).encode() if isinstance(html, str) else html,
-        scrubbed(text.decode("utf-8", "replace") if isinstance(text, bytes) else text) if text is not None else None,
-        as_metadata({name: value for name, value in record.items() if name not in taken}),
-    )
+class RecordReader:
+    """Makes documents of the records of one JSON Lines or Parquet file; what its columns do not take becomes metadata."""
+
+    def __init__(self, file: InputFile) -> None:
+        keys = file.keys
+        self.source = file.name
+        self._id, self._html, self._text, self._url = keys.id, keys.html, keys.text, keys.url
+        self._taken = tuple(name for name in dict.fromkeys((keys.id, keys.html, keys.text, keys.url)) if name)
+
+    def row(self, record: Any, number: int) -> DocumentRow | Quarantined:
+        """Return record *number* as a document. Its strings must be free of lone surrogates; it is used up."""
+        if type(record) is not dict:
+            return Quarantined(None, self.source, number, f"the record is {_kind(record)}, not an object")
+        get = record.get
+        own, html, text, url = get(self._id), get(self._html), get(self._text), get(self._url)
+        if isinstance(own, str):
+            id_ = own or f"{self.source}#{number}"
+        else:
+            named = isinstance(own, int) and not isinstance(own, bool)
+            id_ = str(own) if named else f"{self.source}#{number}"
+        if not isinstance(text, str) or html is not None:
+            for name, value in ((self._html, html), (self._text, text)):
+                if value is not None and not isinstance(value, str | bytes):
+                    why = f"the field {name!r} is {_kind(value)}, not text"
+                    return Quarantined(id_, self.source, number, why)
+            if html is None and text is None:
+                fields = " nor ".join(repr(name) for name in (self._html, self._text) if name) or "text or html"
+                return Quarantined(id_, self.source, number, f"the record has no {fields}")
+            if isinstance(html, str):
+                # A decoded page is marked as UTF-8: the charset that it declares was true of bytes that are gone.
+                html = b"\xef\xbb\xbf" + html.encode()
+            if isinstance(text, bytes):
+                text = text.decode("utf-8", "replace")
+        for name in self._taken:
+            record.pop(name, None)
+        metadata = as_metadata(record) if record else "{}"
+        return DocumentRow(id_, url if isinstance(url, str) else None, self.source, html, text, metadata)
 
 
 def _kind(value: Any) -> str:
@@ -136,9 +148,10 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "an object")
 
 
-def _scrubbed_all(value: Any) -> Any:
+def scrubbed_all(value: Any) -> Any:
+    """Return a JSON value with the lone surrogates of all its strings replaced."""
     if isinstance(value, str):
         return scrubbed(value)
     if isinstance(value, dict):
-        return {scrubbed(str(key)): _scrubbed_all(item) for key, item in value.items()}
-    return [_scrubbed_all(item) for item in value] if isinstance(value, list) else value
+        return {scrubbed(str(key)): scrubbed_all(item) for key, item in value.items()}
+    return [scrubbed_all(item) for item in value] if isinstance(value, list) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
@@ -294,3 +295,27 @@ def test_a_line_that_expands_beyond_the_limit_fills_no_disk(tmp_path: Path) -> N
     parts = check(file, 1000, tmp_path, chosen)
     assert [(part.start, part.stop) for part in parts] == [(0, 60_000_020), (60_000_020, 60_000_038)]
     assert sum(path.stat().st_size for path in tmp_path.glob("spool-*")) < 50_000
+
+
+def test_a_spool_that_cannot_be_written_is_no_damage_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "spools").touch()
+    with pytest.raises(OSError, match="spools"):
+        list(cut_file(decoded(tmp_path), InputSettings(), 200, spool=lambda n: tmp_path / "spools" / f"{n}"))
+
+
+@pytest.mark.parametrize(
+    ("format_", "codec"), [("jsonl", "none"), ("jsonl", "gzip"), ("warc", "none"), ("warc", "gzip")]
+)
+def test_a_disk_that_fails_is_no_damage_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: str, codec: str
+) -> None:
+    def fail(stream: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "a").write_bytes(PACK[codec](b"".join(RECORDS)))
+    file = input_file(tmp_path / "a", format_, codec)
+    monkeypatch.setattr(compression_module.FrameStream, "read_chunk", fail)
+    with pytest.raises(RetryableError):
+        list(cut_file(file, InputSettings(), 10))
+    with pytest.raises(RetryableError):
+        read_parts([Part(file=file)], InputSettings())

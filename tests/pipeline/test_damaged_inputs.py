@@ -322,3 +322,10 @@ def test_settings_and_splits_travel_between_processes(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(split)) == split
     assert msgspec.json.decode(msgspec.json.encode(split), type=Split) == split
     assert os.fspath(split.parts[0].file.path) == str(tmp_path / "a.jsonl")
+
+
+def test_one_field_can_be_text_and_id(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b'{"name": "both", "n": 1}\n')
+    rows, bad, _ = items(input_file(tmp_path / "a", "jsonl", text="name", id="name"))
+    assert [(row["id"], row["text"], row["metadata"]) for row in rows] == [("both", "both", '{"n":1}')]
+    assert bad == []

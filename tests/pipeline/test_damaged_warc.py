@@ -208,3 +208,13 @@ def test_a_record_over_the_limit_costs_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"\r\n\r\n", b"\n"])
 def test_an_empty_archive_holds_nothing(tmp_path: Path, data: bytes) -> None:
     assert read_bytes(tmp_path, data, "warc") == ([], [], [])
+
+
+def test_rubbish_with_damage_behind_it_costs_both_and_nothing_else(tmp_path: Path) -> None:
+    pack = PACK["gzip"]
+    damaged = bytearray(pack(ARCHIVE[1]))
+    damaged[len(damaged) // 2] ^= 0x10
+    data = b"".join([pack(ARCHIVE[1]), pack(b"no record\r\n\r\n"), bytes(damaged), pack(ARCHIVE[3])])
+    rows, bad, _ = read_bytes(tmp_path, data, "warc", "gzip")
+    assert [row["html"] for row in rows] == [b"<html>one</html>" * 20, b"<html>two</html>" * 30]
+    assert 1 <= len(bad) <= 2
