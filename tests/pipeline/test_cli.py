@@ -164,6 +164,19 @@ def test_with_a_json_log_every_line_on_stderr_is_an_object(output: Path, tmp_pat
         assert all(line["level"] == "info" for line in lines[:-1])
 
 
+def test_changed_inputs_are_read_again_where_that_is_accepted(tmp_path: Path) -> None:
+    note = tmp_path / "note.txt"
+    arguments = ("run", note, tmp_path / "out", "-r", "minimal", "-w", 1, "--tokenizer", "bytes")
+    note.write_text(prose(1))
+    assert corpusmill(*arguments).returncode == 0
+    note.write_text(prose(2))
+    refused = corpusmill(*arguments)
+    assert (refused.returncode, "--accept-new-versions" in refused.stderr) == (4, True)
+    done = corpusmill(*arguments, "--accept-new-versions")
+    assert done.returncode == 0, done.stderr
+    assert "kept                    2" in done.stdout
+
+
 def test_too_much_quarantine_ends_with_one(output: Path, tmp_path: Path) -> None:
     arguments = ("-r", "minimal", "-w", 1, "--quiet", "--max-quarantined")
     assert corpusmill("run", output.parent / "crawl", tmp_path / "some", *arguments, 0.5).returncode == 0

@@ -106,7 +106,9 @@ def test_a_stage_that_kills_every_worker_ends_the_run() -> None:
     for row in range(15):
         deaths.add(died, (Place(0, 0), row), ["normalize_text"])
     assert [culprit.row for culprit in deaths.culprits] == list(range(15))
-    with pytest.raises(StageError, match="normalize_text killed the worker on every one of the first 16 documents of s"):
+    with pytest.raises(
+        StageError, match="normalize_text killed the worker on every one of the first 16 documents of s"
+    ):
         deaths.add(died, (Place(0, 0), 15), ["normalize_text"])
 
 
