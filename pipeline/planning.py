@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from corpusmill.cuts import cut_file
 from corpusmill.input_state import is_changed
 from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.inputs import InputFile, InputSettings, Part, Split
@@ -82,8 +83,6 @@ def _groups(files: Sequence[InputFile], split_size: int) -> Iterator[list[InputF
 def _ranges(file: InputFile, settings: InputSettings, recorded: Sequence[Split], index: int) -> Iterator[Split]:
     yield from recorded
     after = recorded[-1].parts[0] if recorded else None
-    from corpusmill.cuts import cut_file
-
     parts = cut_file(file, settings, parse_size(settings.split_size), after=after)
     for at, part in enumerate(parts, index + len(recorded)):
         yield Split(index=at, parts=(part,))
@@ -109,8 +108,6 @@ def _decoded(
 
     def wanted(number: int) -> bool:
         return number >= len(recorded) or unread(recorded[number].index)
-
-    from corpusmill.cuts import cut_file
 
     parts = cut_file(file, settings, parse_size(settings.split_size), spool=spool, wanted=wanted)
     for number, part in enumerate(parts):
