@@ -46,26 +46,23 @@ class _Soak:
     def enough(self) -> bool:
         return sum(self.tried.values()) >= self.kills
 
-    def reference(self, parts: list[int]) -> tuple[Path, float, int]:
-        """Run undisturbed over *parts*, one after the other; return the output, seconds of the last run and its journal lines."""
+    def reference(self, parts: list[int]) -> tuple[Path, int]:
+        """Run undisturbed over *parts*, one after the other; return the output and the size of its journal."""
         output = self.work / f"reference{len(parts)}"
         crawl = self.work / f"crawl{len(parts)}"
-        seconds = 0.0
         for part in parts:
             self.bring(part, crawl)
-            started = time.monotonic()
             subprocess.run(command(crawl, output, self.recipe), check=True)
-            seconds = time.monotonic() - started
         problem = audit(output)
         assert not problem, problem
         shutil.rmtree(crawl)
-        return output, seconds, _lines(output)
+        return output, _progress(output)
 
     def bring(self, part: int, crawl: Path) -> None:
         """Put a part of the corpus into the input of a round; times of change are kept."""
         shutil.copytree(self.work / f"part{part}", crawl / f"part{part}")
 
-    def round(self, parts: list[int], expected: Path, seconds: float, lines: int) -> None:
+    def round(self, parts: list[int], expected: Path, whole: int) -> None:
         """Run over *parts* with kills and compare."""
         self.rounds += 1
         crawl, output = self.work / f"crawl{len(parts)}", self.work / "round"
@@ -73,7 +70,7 @@ class _Soak:
         killed: list[str] = []
         for part in parts:
             self.bring(part, crawl)
-            while not self._one(command(crawl, output, self.recipe), output, seconds, lines, killed):
+            while not self._one(command(crawl, output, self.recipe), output, whole, killed):
                 pass
         files, lost, duplicated = difference(expected, output)
         problem = audit(output)
@@ -88,26 +85,22 @@ class _Soak:
         say(f"kills: {sum(self.tried.values())}/{self.kills} after round {self.rounds} ({', '.join(killed) or 'none'})")
         shutil.rmtree(crawl)
 
-    def _one(self, line: list[str], output: Path, seconds: float, lines: int, killed: list[str]) -> bool:
+    def _one(self, line: list[str], output: Path, whole: int, killed: list[str]) -> bool:
         """Start the command and kill until the main process is gone; return whether it came to its end."""
         with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
             workers_killed = 0
-            while True:
-                try:
-                    process.wait(_HANGS if self.enough else self.dice.uniform(0.2, 0.8 * seconds))
-                    break
-                except subprocess.TimeoutExpired:
-                    if self.enough:
-                        self.problems.append(f"round {self.rounds}: hangs after {killed[-1] if killed else 'no kill'}")
-                        self.failed[killed[-1] if killed else "main"] += 1
-                        _kill([process.pid, *(pid for pid, _ in descendants(process.pid))])
-                        return False
+            while self._wait(process, output, whole):
+                if self.enough:
+                    self.problems.append(f"round {self.rounds}: hangs after {killed[-1] if killed else 'no kill'}")
+                    self.failed[killed[-1] if killed else "main"] += 1
+                    _kill([process.pid, *(pid for pid, _ in descendants(process.pid))])
+                    return False
                 kind = self.dice.choice(_KINDS)
                 if not self._strike(process, kind):
                     continue
                 self.tried[kind] += 1
                 killed.append(kind)
-                self.moments.append(_lines(output) / lines)
+                self.moments.append(_progress(output) / whole)
                 workers_killed += kind == "worker"
                 if kind != "worker":
                     process.wait()
@@ -118,6 +111,24 @@ class _Soak:
         assert workers_killed, f"the command ended with {process.returncode} by itself: {said}"
         self.failed["worker"] += workers_killed
         self.problems.append(f"round {self.rounds}: ended with {process.returncode} after a worker died: {said[:160]}")
+        return False
+
+    def _wait(self, process: subprocess.Popen[Any], output: Path, whole: int) -> bool:
+        """Wait for the next moment to kill; return whether the process still runs.
+
+        Three in four moments are measured in progress, so that they lie in the middle of the work however slow the machine is.
+        """
+        until = time.monotonic() + (_HANGS if self.enough else self.dice.uniform(0.0, 2.0))
+        if not self.enough and self.dice.random() < 0.75:
+            progress = _progress(output) + self.dice.randrange(whole // 4)
+            until = time.monotonic() + _HANGS
+            while _progress(output) < progress and time.monotonic() < until and process.poll() is None:
+                time.sleep(0.002)
+            until = time.monotonic() + self.dice.uniform(0.0, 0.2)
+        try:
+            process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return True
         return False
 
     def _strike(self, process: subprocess.Popen[Any], kind: str) -> bool:
@@ -146,16 +157,16 @@ def _kill(pids: list[int]) -> bool:
     return struck > 0
 
 
-def _lines(output: Path) -> int:
+def _progress(output: Path) -> int:
+    """Return the size of the journal: it grows by a line with each product."""
     journal = output / "state" / "journal.jsonl"
-    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+    return journal.stat().st_size if journal.exists() else 0
 
 
 def run_kills(work: Path, kills: int, seed: int) -> list[Result]:
     """Kill *kills* times in rounds over fresh outputs and return a row for each kind of victim."""
     soak = _Soak(work, kills, seed)
     kinds = [([0], *soak.reference([0])), ([0, 1], *soak.reference([0, 1]))]
-    say(f"kills: an undisturbed run takes {kinds[0][2]:.1f} s")
     while not soak.enough:
         soak.round(*kinds[soak.rounds % 2])
     middle = sum(0 < moment < 1 for moment in soak.moments)
