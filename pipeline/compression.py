@@ -17,6 +17,7 @@ import lzma
 import mmap
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -27,6 +28,7 @@ __all__ = ["DamagedFrameError", "FrameError", "FrameStream", "open_stream"]
 
 _READ = 1 << 16
 _STEP = 1 << 18
+_FIRST = 1 << 11
 _ZSTD_STEP = 1 << 10
 _XZ_MEMORY = 1 << 29  # an xz header may ask for 4 GiB; the largest preset of the tools needs 65 MiB
 _GZIP_ERROR: Any = zlib_ng.error  # declared as an instance in its type stubs
@@ -54,11 +56,13 @@ class _Frame(Protocol):
 class _GzipMember:
     def __init__(self) -> None:
         self._decoder = zlib_ng.decompressobj(zlib_ng.MAX_WBITS | 16)
+        self._piece = _FIRST  # what a member leaves is copied: little goes in while it may be a short one
 
     def step(self, data: memoryview, most: int) -> tuple[bytes, memoryview]:
-        out = self._decoder.decompress(data, most)
-        left = len(self._decoder.unused_data if self._decoder.eof else self._decoder.unconsumed_tail)
-        return out, data[len(data) - left :]
+        fed = min(len(data), self._piece)
+        self._piece = _READ
+        out = self._decoder.decompress(data[:fed], most)
+        return out, data[fed - len(self._decoder.unused_data or self._decoder.unconsumed_tail) :]
 
     @property
     def complete(self) -> bool:
@@ -86,8 +90,8 @@ class _Stream:
 
 
 class _ZstdFrame:
-    def __init__(self) -> None:
-        self._decoder = zstandard.ZstdDecompressor().decompressobj()
+    def __init__(self, context: Any) -> None:
+        self._decoder = context.decompressobj()
         # A frame that is there as a whole is decoded in another way than one in pieces, and checked more strictly. Alone, its
         # first byte makes every frame one in pieces: where reads happen to end must not decide what is damage.
         self._piece = 1
@@ -103,12 +107,16 @@ class _ZstdFrame:
         return bool(self._decoder.eof)
 
 
-_FRAMES: dict[str, Callable[[], _Frame]] = {
-    "gzip": _GzipMember,
-    "bz2": lambda: _Stream(bz2.BZ2Decompressor()),
-    "xz": lambda: _Stream(lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)),
-    "zstd": _ZstdFrame,
-}
+def _decoders(compression: str) -> Callable[[], _Frame]:
+    """Return what makes decoders of frames, of which only the last one is used."""
+    if compression == "zstd":
+        return partial(_ZstdFrame, zstandard.ZstdDecompressor())
+    makers: dict[str, Callable[[], _Frame]] = {
+        "gzip": _GzipMember,
+        "bz2": lambda: _Stream(bz2.BZ2Decompressor()),
+        "xz": lambda: _Stream(lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY)),
+    }
+    return makers.get(compression, _GzipMember)
 
 
 class FrameError(OSError):
@@ -129,6 +137,7 @@ class FrameStream:
         self.compression = compression
         self.frame_start = start
         self._stop = stop
+        self._new_frame = _decoders(compression)
         self._file: IO[bytes] = Path(path).open("rb")  # noqa: SIM115  closed with the stream
         self._restart(start)
 
@@ -197,18 +206,18 @@ class FrameStream:
 
     def _begin_frame(self) -> bool:
         """Make the next frame the present one; return False at the end of the file."""
-        if self.position > self._start:
+        at = self._end - len(self._waiting)
+        if at > self._start:
             # Zero bytes between and behind frames are padding, which tapes, block devices and xz itself add.
-            while True:
+            while not self._waiting or not self._waiting[0]:
                 self._waiting = self._waiting[len(self._waiting) - len(bytes(self._waiting).lstrip(b"\0")) :]
-                if self._waiting:
-                    break
-                if not self._read():
+                if not self._waiting and not self._read():
                     return False
-        if self._stop is not None and self.position >= self._stop:
+            at = self._end - len(self._waiting)
+        if self._stop is not None and at >= self._stop:
             return False
-        self._frame = _FRAMES[self.compression]()
-        self.frame_start = self.position
+        self._frame = self._new_frame()
+        self.frame_start = at
         self._given = 0
         return True
 
@@ -222,15 +231,15 @@ class FrameStream:
         """Take one step into the present frame and return what comes out; damage is kept to be raised behind it."""
         assert self._frame is not None
         ended = not self._waiting and not self._read()
-        before = self.position
+        waiting = self._waiting
         try:
-            out, self._waiting = self._frame.step(self._waiting, _STEP)
+            out, self._waiting = self._frame.step(waiting, _STEP)
         except _ERRORS as error:
             why = "its CRC does not match" if "incorrect data check" in str(error) else str(error)
             self._error = DamagedFrameError(f"the {self.compression} data is damaged: {why}")
             return self._salvage()
-        if self.position > before:
-            self._piece = before
+        if len(self._waiting) < len(waiting):
+            self._piece = self._end - len(waiting)
         if self._frame.complete:
             self._frame = None
         elif ended and not out:
@@ -242,7 +251,7 @@ class FrameStream:
 
         A decoder that raises keeps to itself what it has decoded in that step.
         """
-        frame = _FRAMES[self.compression]()
+        frame = self._new_frame()
         out = bytearray()
         skip, left = self._given, self._piece - self.frame_start
         self._file.seek(self.frame_start)

@@ -22,7 +22,7 @@ from corpusmill.lz4_frames import Lz4Stream
 __all__ = ["Broken", "Record", "fields_of", "warc_records", "warc_records_with_places"]
 
 _HEADER_BYTES = 1 << 16
-_BLANK = re.compile(rb"[\r\n]*")
+_TEXT = re.compile(rb"[^\r\n]")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _NEXT_RECORD = re.compile(rb"(?<=\n)WARC/[01]\.\d")
 _LONGEST_MATCH = 16
@@ -90,7 +90,7 @@ def _record(source: _Source, limit: int, wanted: frozenset[str]) -> Record | Bro
         raise _CutError("no WARC record begins where one should")
     fields = fields_of(head)
     length = fields.get("content-length", "")
-    if not (length.isascii() and length.isdigit()):
+    if not (length.isascii() and length.isdigit() and len(length) < 19):
         raise _CutError("a record has no valid Content-Length")
     size = int(length)
     if size > limit:
@@ -151,18 +151,20 @@ class _Source:
                 raise
             self._error = error
             return b""
-        if self._stream.frame_start != self._frame:
-            self._frame = self._stream.frame_start
-            self._frames.append((self._behind, self._frame))
+        frame = self._stream.frame_start
+        if frame != self._frame:
+            self._frame = frame
+            self._frames.append((self._behind, frame))
         self._behind += len(chunk)
         return chunk
 
     def _more(self) -> bool:
         """Read on, and keep what has not been accounted for; return False at the end and at damage."""
-        chunk = self._chunk()
-        if chunk:
-            self._data, self._at = (self._data[self._at :] + chunk if self._at < len(self._data) else chunk), 0
-        return bool(chunk)
+        if not (chunk := self._chunk()):
+            return False
+        self._data = self._data[self._at :] + chunk if self._at < len(self._data) else chunk
+        self._at = 0
+        return True
 
     def _lose(self) -> None:
         self._data, self._at = b"", 0
@@ -179,9 +181,10 @@ class _Source:
     def begin(self) -> bool:
         """Go to the next record, past the empty lines between two; return False at a clean end, raise at damage."""
         while True:
-            self._at += len(_BLANK.match(self._data, self._at)[0])  # type: ignore[index]  # it always matches
-            if self._at < len(self._data):
+            if found := _TEXT.search(self._data, self._at):
+                self._at = found.start()
                 return True
+            self._at = len(self._data)
             if not self._more():
                 if self._error is not None:
                     raise self._error

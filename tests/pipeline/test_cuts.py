@@ -95,7 +95,7 @@ def packed(draw: st.DrawFn, data: bytes, ends: list[int], codecs: list[str]) -> 
     return codec, stored
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_ranges_of_json_lines_give_what_the_file_gives(data: st.DataObject) -> None:
     lines = data.draw(st.lists(LINES, max_size=20))
@@ -132,7 +132,7 @@ RECORDS = [
 ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_ranges_of_archives_give_what_the_file_gives(data: st.DataObject) -> None:
     records = data.draw(st.lists(st.sampled_from(RECORDS), max_size=8))
@@ -148,7 +148,7 @@ def test_ranges_of_archives_give_what_the_file_gives(data: st.DataObject) -> Non
         check(input_file(path, "warc", codec), size, Path(folder), chosen, data.draw(st.sampled_from([None, 1, 7, 50])))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_ranges_of_tables_give_what_the_file_gives(data: st.DataObject) -> None:
     texts = data.draw(st.lists(st.none() | st.text(max_size=20), max_size=30))

@@ -187,6 +187,7 @@ def test_one_damaged_member_costs_one_record(tmp_path: Path, compression: str) -
         b"garbage that is no record\r\n\r\n",
         b"WARC/1.0\r\nWARC-Type: response\r\n\r\n",
         b"WARC/1.0\r\nContent-Length: minus one\r\n\r\n",
+        b"WARC/1.0\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
         b"\x00" * 200_000 + b"\n",
         b"WARC/1.0\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",
     ],
