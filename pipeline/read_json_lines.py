@@ -11,14 +11,21 @@ import msgspec
 
 from corpusmill.compression import FrameStream
 from corpusmill.lines import LineBlock, between, line_blocks
-from corpusmill.read_records import DocumentRow, Quarantined, RecordedDamageError, RecordReader, scrubbed_all
+from corpusmill.read_records import DocumentRow, Quarantined, RecordedDamageError, RecordReader, Watch, scrubbed_all
 from corpusmill.schemas.inputs import InputSettings, Part
 from corpusmill.spools import read_spool
 
 __all__ = ["read_json_lines"]
 
+_BAD = (ValueError, RecursionError, MemoryError)  # each costs its line
 
-def read_json_lines(part: Part, settings: InputSettings, limit: int) -> Iterator[DocumentRow | Quarantined]:  # noqa: ARG001
+
+def read_json_lines(
+    part: Part,
+    settings: InputSettings,  # noqa: ARG001
+    limit: int,
+    watch: Watch,
+) -> Iterator[DocumentRow | Quarantined]:
     """Yield the records of a file or a range of it. A broken line costs that line; blank lines are no records.
 
     Raises:
@@ -39,14 +46,17 @@ def read_json_lines(part: Part, settings: InputSettings, limit: int) -> Iterator
             if not line or line.isspace():
                 continue
             number += 1
+            if (why := watch(number)) is not None:
+                yield Quarantined(None, file.name, number, why)
+                continue
             try:
                 record = _decoded(decoder, line)
-            except (ValueError, RecursionError) as error:
+            except _BAD as error:
                 yield Quarantined(None, file.name, number, f"no valid JSON: {error}")
                 continue
             try:
                 row = reader.row(record, number)
-            except (ValueError, RecursionError) as error:
+            except _BAD as error:
                 row = Quarantined(None, file.name, number, f"the record cannot be read: {error}")
             yield row
     if part.damage is not None:

@@ -9,7 +9,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpusmill.read_records import DocumentRow, Quarantined, RecordReader, error_words, raise_if_passing
+from corpusmill.read_records import (
+    DocumentRow,
+    Quarantined,
+    RecordedDamageError,
+    RecordReader,
+    Watch,
+    error_words,
+    raise_if_passing,
+)
 from corpusmill.schemas.inputs import InputSettings, Part
 
 __all__ = ["read_parquet"]
@@ -18,7 +26,12 @@ _ROWS = 64  # rows decoded at once: records are pages, and a row group of them m
 _BUFFER = 1 << 20  # bytes read at once of each column, instead of the whole column of a row group
 
 
-def read_parquet(part: Part, settings: InputSettings, limit: int) -> Iterator[DocumentRow | Quarantined]:  # noqa: ARG001
+def read_parquet(
+    part: Part,
+    settings: InputSettings,  # noqa: ARG001
+    limit: int,
+    watch: Watch,
+) -> Iterator[DocumentRow | Quarantined]:
     """Yield the rows of a Parquet file, or of a range of its row groups, as documents.
 
     Damage costs the rest of its row group and is one quarantine entry. Raises OSError or pa.ArrowException
@@ -30,8 +43,14 @@ def read_parquet(part: Part, settings: InputSettings, limit: int) -> Iterator[Do
     with Path(file.path).open("rb") as source, pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER) as table:
         for group in range(part.start or 0, table.num_row_groups if part.stop is None else part.stop):
             number = first - 1
+            rows = table.metadata.row_group(group).num_rows
             try:
-                for batch in table.iter_batches(batch_size=_ROWS, row_groups=[group], use_threads=False):
+                batches = table.iter_batches(batch_size=_ROWS, row_groups=[group], use_threads=False)
+                while True:
+                    if number + 1 < first + rows and (poison := watch(number + 1)) is not None:
+                        raise RecordedDamageError(poison)
+                    if (batch := next(batches, None)) is None:
+                        break
                     for record in _records(batch):
                         number += 1
                         yield _row(record, reader, number, limit)
@@ -40,7 +59,7 @@ def read_parquet(part: Part, settings: InputSettings, limit: int) -> Iterator[Do
                 place = f" past record {number}" if number >= first else ""
                 why = f"row group {group} of {file.name} cannot be read{place}: {error_words(error)}"
                 yield Quarantined(None, file.name, number + 1, why)
-            first += table.metadata.row_group(group).num_rows
+            first += rows
 
 
 def _row(

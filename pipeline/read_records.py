@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,6 +19,7 @@ __all__ = [
     "RecordReader",
     "RecordedDamageError",
     "SkippedRecord",
+    "Watch",
     "as_metadata",
     "error_words",
     "raise_if_passing",
@@ -30,6 +32,10 @@ _PASSING = frozenset({errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE, errno
 
 _ENCODER = msgspec.json.Encoder(enc_hook=str, order="sorted")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+Watch = Callable[[int], "str | None"]
+"""Told of each record's number before the record is decoded; what it returns is why the record must not be touched."""
 
 
 class DocumentRow(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from corpusmill.read_records import DocumentRow, Quarantined, SkippedRecord, as_metadata, scrubbed
+from corpusmill.read_records import DocumentRow, Quarantined, SkippedRecord, Watch, as_metadata, scrubbed
 from corpusmill.schemas.inputs import InputFile, InputSettings, Part
 from corpusmill.stages.encoding import decode_text
 from corpusmill.warc_records import Broken, Record, fields_of, warc_records
@@ -35,7 +35,9 @@ class _Http(NamedTuple):
     body: bytes
 
 
-def read_warc(part: Part, settings: InputSettings, limit: int) -> Iterator[DocumentRow | Quarantined | SkippedRecord]:
+def read_warc(
+    part: Part, settings: InputSettings, limit: int, watch: Watch
+) -> Iterator[DocumentRow | Quarantined | SkippedRecord]:
     """Yield the documents of a WARC or WET file, or of a range of it.
 
     Records are numbered from 0, requests and the like included, so an id says where in the file its record is.
@@ -46,6 +48,8 @@ def read_warc(part: Part, settings: InputSettings, limit: int) -> Iterator[Docum
         id_ = f"{file.name}#{number}"
         if isinstance(item, Broken):
             yield Quarantined(id_, file.name, number, item.error)
+        elif (why := watch(number)) is not None:
+            yield Quarantined(id_, file.name, number, why)
         elif item.block is not None:
             yield _row(item, item.block, file, number, settings, limit)
 

@@ -6,7 +6,8 @@ where; the files after it are read as if nothing had happened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from corpusmill.read_records import (
     DocumentRow,
     Quarantined,
     SkippedRecord,
+    Watch,
     error_words,
     raise_if_passing,
     scrubbed,
@@ -35,16 +37,23 @@ _ROWS = 256
 _BYTES = 8_000_000
 
 
-def read(split: Split, settings: InputSettings) -> Iterator[pa.RecordBatch | Quarantined | SkippedRecord]:
+def read(
+    split: Split,
+    settings: InputSettings,
+    watch: Callable[[int, int], str | None] = lambda part, number: None,  # noqa: ARG005
+) -> Iterator[pa.RecordBatch | Quarantined | SkippedRecord]:
     """Yield the documents of a split as batches (schema `DOCUMENTS`), and what could not be read or is no document.
 
     A batch has at most 256 rows and about 8 MB; memory is bounded by one batch and one record. Ids are the records' own,
     else the file's name (a file that is one document), else `name#number`, counting all records of the file from 0.
+
+    *watch* is called with the number of a part in the split and that of a record in its file before the record is decoded;
+    where it returns a text, the record is put into quarantine with that as the error, and its bytes are not looked at.
     """
     rows: list[DocumentRow] = []
     size = 0
-    for part in split.parts:
-        for item in _read_part(part, settings):
+    for number, part in enumerate(split.parts):
+        for item in _read_part(part, settings, partial(watch, number)):
             if not isinstance(item, DocumentRow):
                 yield item
                 continue
@@ -62,7 +71,9 @@ def _batch(rows: list[DocumentRow]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=DOCUMENTS)
 
 
-def _read_part(part: Part, settings: InputSettings) -> Iterator[DocumentRow | Quarantined | SkippedRecord]:
+def _read_part(
+    part: Part, settings: InputSettings, watch: Watch
+) -> Iterator[DocumentRow | Quarantined | SkippedRecord]:
     """Yield what a file or a range of it holds; damage of the file as a whole ends it with a quarantine entry."""
     limit = parse_size(settings.maximum_record_bytes)
     readers: dict[str, Any] = {
@@ -75,7 +86,7 @@ def _read_part(part: Part, settings: InputSettings) -> Iterator[DocumentRow | Qu
     file = part.file
     number = part.first - 1
     try:
-        for item in readers[file.format](part, settings, limit):
+        for item in readers[file.format](part, settings, limit, watch):
             number += 1
             yield item
     except CorpusmillError:
@@ -86,9 +97,17 @@ def _read_part(part: Part, settings: InputSettings) -> Iterator[DocumentRow | Qu
         yield Quarantined(None, file.name, number + 1, why + error_words(error))
 
 
-def _read_document(part: Part, settings: InputSettings, limit: int) -> Iterator[DocumentRow | Quarantined]:  # noqa: ARG001
+def _read_document(
+    part: Part,
+    settings: InputSettings,  # noqa: ARG001
+    limit: int,
+    watch: Watch,
+) -> Iterator[DocumentRow | Quarantined]:
     """Yield the one document that an HTML or text file is."""
     file = part.file
+    if (why := watch(0)) is not None:
+        yield Quarantined(file.name, file.name, 0, why)
+        return
     if file.compression == "none" and Path(file.path).stat().st_size > limit:
         yield Quarantined(file.name, file.name, 0, f"too_large: the file has more than {limit:,} bytes")
         return

@@ -109,12 +109,7 @@ class Deaths:
         self.count += 1
         self._seen, self._how = seen, str(death)
         if seen is None:
-            self._idle += 1
-            if self._idle >= _IDLE:
-                raise RetryableError(
-                    f"{_IDLE} worker processes died at the beginning of {self._job}: {death}; "
-                    "give them more memory, or run the same command again with fewer --workers"
-                )
+            self._lost(death, steps)
             return
         place, row = seen
         self._doubtful += death.exit_code in _DOUBTFUL
@@ -123,8 +118,11 @@ class Deaths:
                 f"worker processes were killed {_KILLED} times while they worked on {self._job}, each time at another document: "
                 "give them more memory, or run the same command again with fewer --workers"
             )
-        if row == _ALL:
+        if row == _ALL and place not in self.careful:
             self.careful.add(place)
+            return
+        if row == _ALL or any((culprit.place, culprit.row) == seen for culprit in self.culprits):
+            self._lost(death, steps)
             return
         self._times = self._times + 1 if self._last == seen else 1
         self._last = seen
@@ -135,13 +133,24 @@ class Deaths:
         self.culprits.append(Culprit(place, row, str(death)))
         self._give_up(place, steps, death)
 
+    def _lost(self, death: WorkerDiedError, steps: list[str]) -> None:
+        """Count a death that comes at no document: at the beginning of a job, or between the records of an input."""
+        self._idle += 1
+        if self._idle >= _IDLE:
+            raise RetryableError(
+                f"{_IDLE} worker processes died for no document's fault, the last time: {self.what(steps)}. Give them more "
+                "memory or run the same command with fewer --workers; if it is an input that ends them, leave it out with "
+                "input.exclude"
+            ) from death
+
     def what(self, steps: list[str]) -> str:
         """Say what the last death was."""
         if self._seen is None:
             return f"{self._how}, before it began with {self._job}"
         place, row = self._seen
         name = "reading" if place.step == READ else steps[place.step]
-        where = f"document {row} of batch {place.batch}" if row != _ALL else f"batch {place.batch}"
+        unit, item = ("part", "record") if place.step == READ else ("batch", "document")
+        where = f"{unit} {place.batch}" if row == _ALL else f"{item} {row} of {unit} {place.batch}"
         return f"{self._how} in {name}, at {where} of {self._job}"
 
     def _give_up(self, place: Place, steps: list[str], death: WorkerDiedError) -> None:

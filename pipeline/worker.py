@@ -210,9 +210,12 @@ class _SegmentRun:
             raise InputChangedError
 
     def _read_parts(self, split: Split) -> Iterator[pa.RecordBatch]:
+        careful = any(place.step == READ for place in self._job.careful)
+        items = read(split, self._job.input, self._watch) if careful else read(split, self._job.input)
         self._trail.at(Place(0, READ))
-        for item in read(split, self._job.input):
-            self._limit.renew()
+        self._limit.renew()
+        for item in items:
+            self._limit.pause()
             if isinstance(item, SkippedRecord):
                 skipped = self._record.skipped_records
                 skipped[item.kind] = skipped.get(item.kind, 0) + 1
@@ -223,6 +226,14 @@ class _SegmentRun:
                 self._record.read += item.num_rows
                 yield item
                 self._trail.at(Place(0, READ))
+            self._limit.renew()
+
+    def _watch(self, part: int, number: int) -> str | None:
+        """Note which record is read next, and spare those at which workers died."""
+        place = Place(part, READ)
+        self._trail.at(place, number)
+        self._limit.renew()
+        return next((c.error for c in self._job.culprits if c.place == place and c.row == number), None)
 
     def _resume(self) -> Iterator[pa.RecordBatch]:
         """Yield what the segment before left, without the rows that the ordered step dropped."""

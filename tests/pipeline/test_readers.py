@@ -329,3 +329,34 @@ def test_bodies_that_cannot_be_decoded_are_put_away(tmp_path: Path, body: bytes,
     assert len(rows) == 1
     assert error in entry.error
     assert entry.id == "crawl.warc#0"
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "jsonl.gz", "parquet", "warc"])
+def test_a_record_that_must_not_be_touched_costs_itself(tmp_path: Path, format_: str) -> None:
+    path = tmp_path / f"a.{format_}"
+    records = [{"text": f"text {number}"} for number in range(4)]
+    lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
+    if format_ == "parquet":
+        pq.write_table(pa.Table.from_pylist(records), path, row_group_size=1)
+    elif format_ == "warc":
+        conversion = "WARC/1.0\r\nWARC-Type: conversion\r\nContent-Length: 6\r\n\r\ntext {}\r\n\r\n"
+        path.write_text("".join(conversion.format(number) for number in range(4)), newline="")
+    else:
+        path.write_bytes(gzip.compress(lines) if format_.endswith("gz") else lines)
+    (file,) = discover([path], InputSettings()).files
+    seen = []
+
+    def watch(part: int, number: int) -> str | None:
+        seen.append((part, number))
+        return "it kills" if number == 2 else None
+
+    items = list(read(one_split([file]), InputSettings(), watch))
+    assert [row for item in items if isinstance(item, pa.RecordBatch) for row in item.column("text").to_pylist()] == [
+        "text 0",
+        "text 1",
+        "text 3",
+    ]
+    (bad,) = [item for item in items if isinstance(item, Quarantined)]
+    assert bad.offset == 2
+    assert "it kills" in bad.error
+    assert {(0, number) for number in range(4)} <= set(seen)
