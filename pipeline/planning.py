@@ -124,7 +124,7 @@ def _is_decoded(file: InputFile) -> bool:
 
 
 def _spool_path(folder: Path, group: int, number: int) -> Path:
-    return folder / f"input-{group:06d}-{number:06d}.lz4"
+    return folder / f"input-{group:06d}-{number:06d}.jsonl"
 
 
 def _ends(part: Part) -> bool:

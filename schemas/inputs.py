@@ -73,7 +73,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A file, or the range of it between two places that its format understands (None: from the start, to the end).
 
     The places are stored bytes for plain JSON Lines and for WARC (where compressed members begin), row groups for Parquet,
-    and decoded bytes for compressed JSON Lines, which cannot be entered in the middle: those are read from `spool`, an LZ4
+    and decoded bytes for compressed JSON Lines, which cannot be entered in the middle: those are read from `spool`, a
     file with the decoded lines of the range, or decoded from the start where there is none.
     """
 

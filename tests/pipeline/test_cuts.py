@@ -275,15 +275,16 @@ def test_parts_do_not_depend_on_what_is_spooled(tmp_path: Path) -> None:
     assert len(spooled) > 3
 
 
-def test_a_spool_that_is_gone_is_decoded_again_and_a_broken_one_is_no_bad_input(tmp_path: Path) -> None:
+def test_a_spool_that_is_gone_is_decoded_again_and_one_that_cannot_be_read_is_no_bad_input(tmp_path: Path) -> None:
     file = decoded(tmp_path)
     _, part, *_ = cut_file(file, InputSettings(), 200, spool=lambda n: tmp_path / f"{n}")
     expected = read_parts([part], InputSettings())
     assert part.spool is not None
-    Path(part.spool).write_bytes(Path(part.spool).read_bytes()[:-5])
+    Path(part.spool).unlink()
+    Path(part.spool).mkdir()
     with pytest.raises(RetryableError, match="run the same command again"):
         read_parts([part], InputSettings())
-    Path(part.spool).unlink()
+    Path(part.spool).rmdir()
     assert read_parts([part], InputSettings()) == expected
 
 
@@ -294,7 +295,7 @@ def test_a_line_that_expands_beyond_the_limit_fills_no_disk(tmp_path: Path) -> N
     chosen = InputSettings(maximum_record_bytes="1MB")
     parts = check(file, 1000, tmp_path, chosen)
     assert [(part.start, part.stop) for part in parts] == [(0, 60_000_020), (60_000_020, 60_000_038)]
-    assert sum(path.stat().st_size for path in tmp_path.glob("spool-*")) < 50_000
+    assert sum(path.stat().st_size for path in tmp_path.glob("spool-*")) < 1_100_000  # of 60 MB
 
 
 def test_a_spool_that_cannot_be_written_is_no_damage_of_the_file(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from corpusmill.discover import Discovery, discover, plan_splits
+from corpusmill.discover import Discovery, discover
+from corpusmill.planning import estimated_splits, plan_splits
 from corpusmill.schemas import RecipeError
 from corpusmill.schemas.inputs import InputFile, InputSettings
 
@@ -167,9 +168,11 @@ def test_splits_group_consecutive_files_and_leave_large_ones_alone() -> None:
         InputFile(path=n, name=n, size=size, mtime_ns=0, format="text")
         for n, size in zip("abcde", (3, 4, 20, 5, 5), strict=True)
     ]
-    splits = plan_splits(files, 10, first_index=7)
+    settings = InputSettings(split_size="10B")
+    splits = list(plan_splits(files, settings, first_index=7))
     assert [(s.index, [p.file.name for p in s.parts]) for s in splits] == [(7, ["a", "b"]), (8, ["c"]), (9, ["d", "e"])]
-    assert plan_splits([], 10) == ()
+    assert list(plan_splits([], settings)) == []
+    assert estimated_splits(files, 10) == 4  # a large file of a kind that can be cut would be two
 
 
 @pytest.mark.parametrize("size", ["64 parsecs", "", "MB", "-1MB", "0"])
