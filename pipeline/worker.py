@@ -37,7 +37,7 @@ from corpusmill.stages import CorpusStage, Stage
 from corpusmill.stages.base import as_batch
 from corpusmill.trail import READ, Culprit, Place, Trail
 
-__all__ = ["SegmentJob", "isolate", "peak_memory", "run_segment", "subset_of"]
+__all__ = ["SegmentJob", "in_sample", "isolate", "peak_memory", "run_segment", "subset_of"]
 
 _EXCERPT = 500
 
@@ -89,6 +89,15 @@ def subset_of(id_: str, seed: int, validation_share: float) -> str:
     ('train', 'validation')
     """
     return "validation" if xxhash.xxh64_intdigest(id_.encode(), seed) / 2**64 < validation_share else "train"
+
+
+def in_sample(id_: str, seed: int, share: float) -> bool:
+    """Return whether a document belongs to the sample; independent of whether it is one for validation.
+
+    >>> in_sample("a.html", 0, 1.0), in_sample("a.html", 0, 0.0)
+    (True, False)
+    """
+    return xxhash.xxh64_intdigest(b"sample " + id_.encode(), seed) / 2**64 < share
 
 
 def isolate(
@@ -223,10 +232,21 @@ class _SegmentRun:
                 self._record.unreadable += 1
                 self._put_away(item.id, item.source, item.offset, "read", item.error)
             else:
-                self._record.read += item.num_rows
-                yield item
+                chosen = self._sample(item)
+                self._record.read += chosen.num_rows
+                yield chosen
                 self._trail.at(Place(0, READ))
             self._limit.renew()
+
+    def _sample(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the documents of a batch that belong to the sample; the others count as skipped."""
+        share = self._job.input.sample_share
+        if share >= 1:
+            return batch
+        chosen = pa.array([in_sample(id_, self._job.seed, share) for id_ in batch.column("id").to_pylist()])
+        skipped = self._record.skipped_records
+        skipped["not in the sample"] = skipped.get("not in the sample", 0) + len(chosen) - chosen.true_count
+        return batch.filter(chosen)
 
     def _watch(self, part: int, number: int) -> str | None:
         """Note which record is read next, and spare those at which workers died."""

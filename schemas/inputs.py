@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from corpusmill.schemas.sizes import parse_size
 
@@ -30,6 +31,9 @@ class InputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     maximum_record_bytes: str = "16MB"
     """A single record or file larger than this is quarantined as `too_large` instead of read into memory. The stages of `web`
     hold a text about forty times (971 MB of memory for one of 20 MB), so this is what keeps a worker below 1 GB."""
+    sample_share: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    """Share of documents to read, chosen by the hash of the id and the recipe's seed: the same ones in every run, and a larger
+    share holds those of a smaller one. The others count as skipped records. For trying a recipe on a part of a large crawl."""
     http_errors: bool = False
     """Keep WARC responses whose HTTP status is not 2xx; they are mostly error pages."""
     exclude: tuple[str, ...] = ()

@@ -322,3 +322,18 @@ def test_records_name_only_files_that_exist(corpus: Path, tmp_path: Path) -> Non
         if isinstance(event, SegmentRecord):
             assert all((tmp_path / "out" / file.path).exists() for file in event.files)
             assert event.sketches is None or (tmp_path / "out" / event.sketches.path).exists()
+
+
+def test_a_sample_is_chosen_by_the_ids_and_the_seed(corpus: Path, tmp_path: Path) -> None:
+    def sample(*changes: str) -> tuple[set[str], int]:
+        output = tmp_path / "-".join(["out", *changes])
+        manifest = ran(corpus, output, "tokenize.tokenizer=bytes", *changes)
+        left = manifest.inputs["skipped_records"].get("not in the sample", 0)
+        rows = [row for path in (output / "signals").glob("*") for row in pq.read_table(path).to_pylist()]
+        return {row["id"] for row in rows}, manifest.documents.documents_in + left
+
+    everything, count = sample()
+    half = sample("input.sample_share=0.5")
+    assert sample("input.sample_share=0.1")[0] < half[0] < everything
+    assert sample("input.sample_share=0.5", "input.split_size=1MB") == half == (half[0], count)
+    assert sample("input.sample_share=0.5", "seed=1")[0] != half[0]
