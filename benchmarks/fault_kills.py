@@ -1,8 +1,8 @@
 """SIGKILL at random moments: of the main process, of one worker, of all of them at once.
 
 The same command is started again after each death of the main process, until it ends by itself; the death of a worker must
-be survived without that. Then every byte is held against a run that nobody disturbed. Every second round grows: its corpus
-comes in two parts, so kills also hit the taking in of new files.
+be survived without that. Then every byte is held against a run that nobody disturbed. Rounds come in three kinds, so that
+kills also hit the taking in of new files and of changed ones: a corpus in one piece, in two, and one that changes between.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from fault_support import Result, audit, command, descendants, difference, make_
 
 __all__ = ["run_kills"]
 
+_ROUNDS = (("first",), ("first", "second"), ("first", "changes"))
 _KINDS = ("main", "worker", "all")
 _HANGS = 180.0  # seconds without an end after which a run counts as hanging; an undisturbed one takes a few
 
@@ -32,8 +33,12 @@ class _Soak:
         self.work, self.kills = work, kills
         self.dice = random.Random(seed)
         self.recipe = write_recipe(work / "recipe.toml")
-        for number in range(2):
-            make_corpus(work / f"part{number}", 2 * seed + number)
+        make_corpus(work / "first" / "old", 2 * seed)
+        make_corpus(work / "second" / "new", 2 * seed + 1)
+        changes = work / "changes" / "old"
+        (changes / "pages").mkdir(parents=True)
+        for name in ("big.jsonl", "frames.jsonl.zst", "table.parquet", "pages/003.html"):
+            shutil.copy2(work / "second" / "new" / name, changes / name)
         self.tried: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
@@ -46,31 +51,33 @@ class _Soak:
     def enough(self) -> bool:
         return sum(self.tried.values()) >= self.kills
 
-    def reference(self, parts: list[int]) -> tuple[Path, int]:
+    def reference(self, parts: tuple[str, ...]) -> tuple[Path, int]:
         """Run undisturbed over *parts*, one after the other; return the output and the size of its journal."""
-        output = self.work / f"reference{len(parts)}"
-        crawl = self.work / f"crawl{len(parts)}"
+        output = self.work / f"reference-{parts[-1]}"
         for part in parts:
-            self.bring(part, crawl)
-            subprocess.run(command(crawl, output, self.recipe), check=True)
+            line = self.bring(part, output, parts[-1])
+            subprocess.run(line, check=True)
         problem = audit(output)
         assert not problem, problem
-        shutil.rmtree(crawl)
+        shutil.rmtree(self.work / "crawl")
         return output, _progress(output)
 
-    def bring(self, part: int, crawl: Path) -> None:
-        """Put a part of the corpus into the input of a round; times of change are kept."""
-        shutil.copytree(self.work / f"part{part}", crawl / f"part{part}")
+    def bring(self, part: str, output: Path, last: str) -> list[str]:
+        """Put a part of the corpus into the input, with its times of change, and return the command that takes it in."""
+        shutil.copytree(self.work / part, self.work / "crawl", dirs_exist_ok=True)
+        return command(
+            self.work / "crawl", output, self.recipe, *(["--accept-new-versions"] if last == "changes" else [])
+        )
 
-    def round(self, parts: list[int], expected: Path, whole: int) -> None:
+    def round(self, parts: tuple[str, ...], expected: Path, whole: int) -> None:
         """Run over *parts* with kills and compare."""
         self.rounds += 1
-        crawl, output = self.work / f"crawl{len(parts)}", self.work / "round"
+        output = self.work / "round"
         shutil.rmtree(output, ignore_errors=True)
         killed: list[str] = []
         for part in parts:
-            self.bring(part, crawl)
-            while not self._one(command(crawl, output, self.recipe), output, whole, killed):
+            line = self.bring(part, output, parts[-1])
+            while not self._one(line, output, whole, killed):
                 pass
         files, lost, duplicated = difference(expected, output)
         problem = audit(output)
@@ -83,7 +90,7 @@ class _Soak:
             say(f"  {self.problems[-1]}")
             shutil.copytree(output, self.work / f"failed{self.rounds}", dirs_exist_ok=True)
         say(f"kills: {sum(self.tried.values())}/{self.kills} after round {self.rounds} ({', '.join(killed) or 'none'})")
-        shutil.rmtree(crawl)
+        shutil.rmtree(self.work / "crawl")
 
     def _one(self, line: list[str], output: Path, whole: int, killed: list[str]) -> bool:
         """Start the command and kill until the main process is gone; return whether it came to its end."""
@@ -166,9 +173,9 @@ def _progress(output: Path) -> int:
 def run_kills(work: Path, kills: int, seed: int) -> list[Result]:
     """Kill *kills* times in rounds over fresh outputs and return a row for each kind of victim."""
     soak = _Soak(work, kills, seed)
-    kinds = [([0], *soak.reference([0])), ([0, 1], *soak.reference([0, 1]))]
+    kinds = [(parts, *soak.reference(parts)) for parts in _ROUNDS]
     while not soak.enough:
-        soak.round(*kinds[soak.rounds % 2])
+        soak.round(*kinds[soak.rounds % len(kinds)])
     middle = sum(0 < moment < 1 for moment in soak.moments)
     names = {"main": "main process", "worker": "one worker", "all": "all processes at once"}
     rows = []
@@ -184,11 +191,8 @@ def run_kills(work: Path, kills: int, seed: int) -> list[Result]:
                 "the command goes on by itself" if kind == "worker" else "the same command started again",
             )
         )
-    rows[
-        0
-    ].remark += (
-        f"; {soak.rounds} rounds, {middle} of {len(soak.moments)} kills hit between the first and the last product"
-    )
+    hit = f"{middle} of {len(soak.moments)} kills hit between the first and the last product"
+    rows[0].remark += f"; {soak.rounds} rounds, {hit}"
     for problem in soak.problems[:10]:
         say(f"kills: {problem}")
     return rows

@@ -85,3 +85,29 @@ def test_a_full_disk_ends_the_run_with_one_and_room_lets_it_go_on(
     run(RECIPE, [corpus], output)
     assert shard_bytes(output) == shard_bytes(tmp_path / "whole")
     assert audit(output).ok
+
+
+NOTES = """
+import sys
+from pathlib import Path
+from corpusmill.trail import Place, Trail
+try:
+    with Trail(Path(sys.argv[1])) as trail:
+        trail.at(Place(0, 0))
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+@pytest.mark.xfail(
+    reason="the note of a worker is a hole in a file, and filling it kills the process (SIGBUS)", strict=True
+)
+def test_a_worker_on_a_full_disk_is_told_so_and_does_not_die(small_disk: Callable[[int], Path]) -> None:
+    place = small_disk(1 << 16)
+    with pytest.raises(OSError, match="No space left"), (place / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(4096))
+    done = subprocess.run(
+        [sys.executable, "-c", NOTES, str(place / "note")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "No space left on device\n")
