@@ -30,6 +30,7 @@ from fault_support import (
     accounted,
     audit,
     command,
+    descendants,
     prose,
     rows_by_id,
     say,
@@ -44,6 +45,7 @@ _BOMB = 1_000_000_000
 _HOLDS_NOTHING = {f"bad/{name}" for name in ("empty.jsonl", "empty.jsonl.gz", "empty.jsonl.zst", "packed.jsonl.gz")}
 """Files that are read and have no record, so that there is nothing to say about them."""
 _RECORDS = 60
+_HANGS = 600  # seconds after which a run counts as hanging; an ordinary one takes a few
 
 
 def _records(name: str, count: int = _RECORDS) -> list[dict[str, str]]:
@@ -250,7 +252,12 @@ def _watched(line: list[str], meanwhile: Callable[[int], None] | None = None) ->
     ):
         if meanwhile is not None:
             meanwhile(process.pid)
-        _, said = process.communicate(timeout=600)
+        try:
+            _, said = process.communicate(timeout=_HANGS)
+        except subprocess.TimeoutExpired:
+            for pid in (process.pid, *(pid for pid, _ in descendants(process.pid))):
+                os.kill(pid, signal.SIGKILL)
+            said = f"no end after {_HANGS} seconds"
     return process.returncode, said.strip(), peak.largest
 
 

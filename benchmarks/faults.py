@@ -52,13 +52,15 @@ def main() -> None:
             work = (options.work or Path(temporary)) / part
             work.mkdir(parents=True)
             if part == "kills":
-                results += run_kills(work, options.kills, options.seed)
+                rows = run_kills(work, options.kills, options.seed)
             elif part == "enospc":
-                results += run_disk(work, options.sizes, options.seed)
+                rows = run_disk(work, options.sizes, options.seed)
             elif part == "inputs":
-                results += run_inputs(work, options.seed)
+                rows = run_inputs(work, options.seed)
             else:
-                results += run_poison(work)
+                rows = run_poison(work)
+            say("\n".join(row.line() for row in rows))
+            results += rows
     shown = table(results, shlex.join(["python", *_shown(options, parts)]))
     print(shown)
     if options.output_table is not None:
