@@ -82,21 +82,24 @@ def _ranges(
 ) -> Iterator[_Range]:
     """Yield ranges of lines, of which the first has the number *first*; only the last one may be empty.
 
-    A range ends where the first line begins that is *split_size* bytes behind its start, or more. What lies in it has gone to
-    *keep* (data, begin, end) when it comes.
+    A range ends where the first line begins that is *split_size* bytes behind its start, or more, if it holds a record. The
+    lines in it, but for long runs of blank ones, have gone to *keep* (data, begin, end) when it comes: a gigabyte of them fits
+    into a megabyte of gzip.
     """
     at, number = start, first
     for data, size in blocks:
         begin = 0
         while begin < size:
-            if at + begin >= start + split_size:
+            if at + begin >= start + split_size and number > first:
                 yield _Range(start, at + begin, first, last=False)
                 start, first = at + begin, number
             end = size
             if data is not None and (near := start + split_size - 1 - at) < size:
                 end = data.find(b"\n", max(begin, near)) + 1 or size
-            number += 1 if data is None else count_records(data, begin, end, limit)
-            keep(data, begin, end)
+            records = 1 if data is None else count_records(data, begin, end, limit)
+            if records:
+                keep(data, begin, end)
+            number += records
             begin = end
         at += size
     yield _Range(start, at, first, last=True)
