@@ -22,6 +22,7 @@ from corpusmill.warc_records import Record, warc_records_with_places
 
 __all__ = ["cut_file"]
 
+_BLANK_STEP = 1 << 16  # bytes after which a range of blank lines is looked at again
 _CUT_WARC = frozenset({"none", "gzip", "zstd"})
 
 
@@ -86,15 +87,17 @@ def _ranges(
     lines in it, but for long runs of blank ones, have gone to *keep* (data, begin, end) when it comes: a gigabyte of them fits
     into a megabyte of gzip.
     """
-    at, number = start, first
+    at, number, goal = start, first, start + split_size
     for data, size in blocks:
         begin = 0
         while begin < size:
-            if at + begin >= start + split_size and number > first:
+            if at + begin >= goal and number > first:
                 yield _Range(start, at + begin, first, last=False)
-                start, first = at + begin, number
+                start, first, goal = at + begin, number, at + begin + split_size
+            elif at + begin >= goal:  # nothing but blank lines so far
+                goal = ((at + begin) // _BLANK_STEP + 1) * _BLANK_STEP
             end = size
-            if data is not None and (near := start + split_size - 1 - at) < size:
+            if data is not None and (near := goal - 1 - at) < size:
                 end = data.find(b"\n", max(begin, near)) + 1 or size
             records = 1 if data is None else count_records(data, begin, end, limit)
             if records:

@@ -323,8 +323,8 @@ def test_a_disk_that_fails_is_no_damage_of_the_file(
 
 
 def test_millions_of_blank_lines_are_no_splits_and_fill_no_disk(tmp_path: Path) -> None:
-    bomb = jsonl({"text": "before"}) + b"\n" * 20_000_000 + jsonl({"text": "after"})
+    bomb = jsonl({"text": "before"}) + b"\n" * 1_000_000 + jsonl({"text": "after"})
     (tmp_path / "a.gz").write_bytes(gzip.compress(bomb))
     parts = check(input_file(tmp_path / "a.gz", "jsonl", "gzip"), 1000, tmp_path, InputSettings())
     assert len(parts) <= 2
-    assert sum(path.stat().st_size for path in tmp_path.glob("spool-*")) < 5_000_000
+    assert sum(path.stat().st_size for path in tmp_path.glob("spool-*")) < 300_000
