@@ -77,7 +77,11 @@ def known_files(journal: Journal) -> list[tuple[InputFile, ...]]:
         if isinstance(event, RunStarted):
             batches.append(event.files)
         elif isinstance(event, InputsMoved):
-            batches = [tuple(_moved(file, event) for file in batch) for batch in batches]
+            known = {*event.paths, *event.times}
+            for at in range(len(batches) - 1, -1, -1):  # of a file that changed, the last version was meant
+                if mine := known & {file.name for file in batches[at]}:
+                    batches[at] = tuple(_moved(file, event) if file.name in mine else file for file in batches[at])
+                    known -= mine
     return batches
 
 
@@ -129,7 +133,7 @@ def _compare(
     clashes: list[str] = []
     for file in found:
         old = by_path.get(file.path) or by_name.get(file.name)
-        if old is None:
+        if old is None or _was_not_read(hashes.get(old.name, ())):
             new.append(file)
         elif old.path != file.path and Path(old.path).exists():
             clashes.append(f"{file.name} ({file.path} and {old.path})")
@@ -150,25 +154,33 @@ def _compare(
 
 def _is_same(old: InputFile, file: InputFile, hashes: Sequence[tuple[Part, str | None]]) -> bool:
     """Return whether a known file holds what it held, as far as it was read."""
-    if old.size != file.size:
+    if old.size != file.size or any(hash_ is None for _, hash_ in hashes):
         return False
     if old.mtime_ns == file.mtime_ns:
         return True
-    return all(
-        hash_ is not None and content_hash(msgspec.structs.replace(part, file=file)) == hash_ for part, hash_ in hashes
-    )
+    return all(content_hash(msgspec.structs.replace(part, file=file)) == hash_ for part, hash_ in hashes)
+
+
+def _was_not_read(hashes: Sequence[tuple[Part, str | None]]) -> bool:
+    """Return whether a known file was gone, or changed, when its turn came, so that nothing of it is in the output."""
+    return bool(hashes) and all(hash_ is None for _, hash_ in hashes)
 
 
 def _recorded_hashes(journal: Journal) -> dict[str, list[tuple[Part, str | None]]]:
-    """Return by file name what was read of the last version of each file, and its hashes."""
+    """Return by file name what was cut or read of the last version of each file, and its hash.
+
+    It is None for what was to be read and had changed, or was gone.
+    """
     planned = [event for event in journal.events if isinstance(event, SplitPlanned)]
     read = {e.split: e.hashes for e in journal.events if isinstance(e, SegmentRecord) and e.segment == 0}
     batches = [event.files for event in journal.events if isinstance(event, RunStarted)]
     last = {file.name: number for number, files in enumerate(batches) for file in files}
     found: dict[str, list[tuple[Part, str | None]]] = {}
     for event in planned:
-        for part, hash_ in zip(split_of(event, batches[event.batch]).parts, read.get(event.index, ()), strict=False):
-            if last[part.file.name] == event.batch:
+        parts = split_of(event, batches[event.batch]).parts
+        known = read.get(event.index) or [part.hash for part in parts]
+        for part, hash_ in zip(parts, known, strict=True):
+            if last[part.file.name] == event.batch and (event.index in read or hash_ is not None):
                 found.setdefault(part.file.name, []).append((part, hash_))
     return found
 

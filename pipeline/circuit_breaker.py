@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from corpusmill.chain import Chain
 from corpusmill.journal import Journal
 from corpusmill.schemas import StageError
-from corpusmill.schemas.manifest import SegmentRecord
+from corpusmill.schemas.manifest import SegmentRecord, ShardRecord
 
 __all__ = ["CircuitBreaker"]
 
@@ -32,23 +32,39 @@ class CircuitBreaker:
             StageError: every one of the first documents that reached a stage crashed it.
 
         """
-        # The stage that closes a segment counts there only what crashed it: it is judged in the next one.
-        mine = {named.name for named in self._chain.segments[segment].stages}
+        # The stage that closes a segment counts there only what crashed it; what it let pass is what the segment kept.
+        here = self._chain.segments[segment]
+        mine = set(here.step_names)
         while self._judged[segment] < len(order):
             record = done.get((order[self._judged[segment]], segment))
             if record is None:
                 return
             self._judged[segment] += 1
             for counts in record.stages:
+                if counts.kind not in mine:
+                    continue
+                passed = record.kept if here.closing is not None and counts.kind == here.closing.name else 0
                 tried, failed, first = self._tried.get(counts.kind, (0, 0, ""))
-                tried, failed = tried + counts.documents_in, failed + counts.quarantined
+                tried, failed = tried + counts.documents_in + passed, failed + counts.quarantined
                 first = first or record.first_errors.get(counts.kind, "")
                 self._tried[counts.kind] = tried, failed, first
-                if counts.kind in mine and failed == tried >= _HOPELESS:
-                    journal.withdraw(set(order))
+                if failed == tried >= _HOPELESS:
+                    journal.withdraw(_broken(counts.kind, journal))
                     raise StageError(
                         f"{counts.kind} failed on every one of {tried:,} documents, the first time with {first}; "
                         "repair the stage or its installation and run the same command again",
                         stage=counts.kind,
                         split=record.split,
                     )
+
+
+def _broken(stage: str, journal: Journal) -> set[int]:
+    """Return the splits in which the stage failed on every document; what is in a shard already stays."""
+    shards = [event.splits for event in journal.events if isinstance(event, ShardRecord)]
+    return {
+        record.split
+        for record in journal.events
+        if isinstance(record, SegmentRecord)
+        and any(c.kind == stage and c.documents_in == c.quarantined > 0 for c in record.stages)
+        and not any(first <= record.split <= last for first, last in shards)
+    }

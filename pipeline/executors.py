@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any
 
-from corpusmill.limits import enter_worker
+from corpusmill.limits import CpuLimitError, enter_worker
 from corpusmill.schemas import RecipeError, did_you_mean
 from corpusmill.schemas.recipe import LimitSettings
 from corpusmill.worker_processes import WorkerProcesses
@@ -26,7 +26,7 @@ class InlineExecutor(Executor):
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  the future carries it to whoever waits
+        except (Exception, CpuLimitError) as error:  # noqa: BLE001  the future carries it to whoever waits
             future.set_exception(error)
         return future
 

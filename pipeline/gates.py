@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusmill.chain import NamedStage
 from corpusmill.journal import Journal, write_atomically
@@ -88,7 +89,7 @@ class _TrainingGate:
         if self._trained:
             return [(record.split, None)]
         self._held.append(record)
-        self._bytes += sum(column.nbytes for column in self._texts(record))
+        self._bytes += sum(pc.sum(pc.binary_length(column)).as_py() or 0 for column in self._texts(record))
         return self.finish() if self._bytes >= self._wanted else []
 
     def finish(self) -> Passed:

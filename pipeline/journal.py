@@ -39,7 +39,9 @@ __all__ = [
     "write_atomically",
 ]
 
-Event = RunStarted | RecipeAccepted | SplitPlanned | InputsMoved | TokenizerMade | SegmentRecord | ShardRecord | RunFinished
+Event = (
+    RunStarted | RecipeAccepted | SplitPlanned | InputsMoved | TokenizerMade | SegmentRecord | ShardRecord | RunFinished
+)
 _TEMPORARY = ".part"  # ends the name of a file that is being written
 
 
@@ -72,9 +74,12 @@ def remove_temporary(root: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until the contents of *path* are on disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Wait until the contents of *path*, a file or a directory, are on disk."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def file_hash(path: Path) -> str:
@@ -166,7 +171,7 @@ class OutputLock:
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             holder = os.read(self._file, 100).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
             raise LockedError(

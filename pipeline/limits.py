@@ -1,4 +1,4 @@
-"""The last resort against documents that hang a stage or eat all memory: CPU seconds and address space, never wall clock.
+"""The last resort against documents that hang a stage or eat all memory: CPU seconds and allocated bytes, never wall clock.
 
 A wall-clock limit drops other documents on a busier machine: on three runs of the same command over 400 pages another tool kept
 400, 398 and 391 (research note on datatrove). CPU time is the work itself. In a worker process the kernel enforces the
@@ -22,13 +22,13 @@ from types import FrameType
 from corpusmill.schemas.recipe import LimitSettings
 from corpusmill.schemas.sizes import parse_size
 
-__all__ = ["CpuLimit", "CpuLimitError", "enter_worker"]
+__all__ = ["CpuLimit", "CpuLimitError", "enter_worker", "in_worker"]
 
 _in_worker = False  # whether this process is ours to kill
 
 
-class CpuLimitError(Exception):
-    """A document took more CPU time than the recipe allows."""
+class CpuLimitError(BaseException):
+    """A document took more CPU time than the recipe allows. No `except Exception` of a stage may take it for its own."""
 
 
 class CpuLimit:
@@ -36,6 +36,7 @@ class CpuLimit:
 
     def __init__(self, limits: LimitSettings) -> None:
         self._seconds = limits.document_seconds
+        self._before = resource.getrlimit(resource.RLIMIT_CPU)
         self._in_worker = _in_worker
         # Only the main thread can be interrupted by a signal's handler.
         self._in_main = threading.current_thread() is threading.main_thread()
@@ -49,22 +50,25 @@ class CpuLimit:
             if hard == resource.RLIM_INFINITY or soft < hard:
                 resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
         elif self._in_main:
-            signal.setitimer(signal.ITIMER_PROF, self._seconds)
+            signal.setitimer(
+                signal.ITIMER_PROF, self._seconds, 1
+            )  # again each second, should a stage swallow the first
 
     def pause(self) -> None:
-        """Stop counting until the next piece of work, where that would interrupt what is not a document's fault."""
-        if self._in_main and not self._in_worker:
+        """Stop counting until the next piece of work: opening a stage or writing files is no document's fault."""
+        if self._in_worker:
+            resource.setrlimit(resource.RLIMIT_CPU, self._before)
+        elif self._in_main:
             signal.setitimer(signal.ITIMER_PROF, 0)
 
     @contextlib.contextmanager
     def enforced(self) -> Iterator[None]:
         """Enforce the limit in the block, and leave the process as it was."""
         if self._in_worker:
-            before = resource.getrlimit(resource.RLIMIT_CPU)
             try:
                 yield
             finally:
-                resource.setrlimit(resource.RLIMIT_CPU, before)
+                resource.setrlimit(resource.RLIMIT_CPU, self._before)
         elif self._in_main:
             handler = signal.signal(signal.SIGPROF, self._exceeded)
             try:
@@ -79,11 +83,16 @@ class CpuLimit:
         raise CpuLimitError(f"more than {self._seconds:g} CPU seconds")
 
 
+def in_worker() -> bool:
+    """Return whether this process is a worker."""
+    return _in_worker
+
+
 def enter_worker(limits: LimitSettings) -> None:
     """Mark this process as a worker, which limits may kill, and limit its memory.
 
-    Beyond that allocations fail, and most libraries say so with `MemoryError`, which costs the document. macOS does not
-    enforce such limits.
+    Beyond that allocations fail, and most libraries say so with `MemoryError`, at which a worker ends: a process that holds
+    all it may would fail on every document to come. macOS does not enforce such limits.
     """
     global _in_worker
     _in_worker = True

@@ -57,6 +57,7 @@ def remove_ours(root: Path) -> None:
 def sweep(root: Path, journal: Journal) -> None:
     """Remove what no event of the journal names: unfinished files, and products of attempts that were not recorded."""
     remove_temporary(root)
+    shutil.rmtree(root / "state" / "trail", ignore_errors=True)
     named = {event.path for event in journal.events if isinstance(event, ShardRecord)}
     named |= {file.path for event in journal.events if isinstance(event, SegmentRecord) for file in event.files}
     for folder in _FOLDERS:
@@ -85,20 +86,17 @@ def distrust_spills(root: Path, journal: Journal) -> None:
 
 
 def _not_in_shards(journal: Journal) -> set[int]:
-    """Return the splits of the unfinished batch of which something still waits to be worked on or put into a shard."""
+    """Return the splits of which nothing is in a shard yet.
+
+    Shards take splits in order, so these are the ones behind the last that is in any. What else waits of those before was
+    synced with the shard.
+    """
+    last = max((event.splits[1] for event in journal.events if isinstance(event, ShardRecord)), default=-1)
     finished = journal.finished_runs
-    mine = {event.index for event in journal.events if isinstance(event, SplitPlanned) and event.batch >= finished}
-    records = [event for event in journal.events if isinstance(event, SegmentRecord) and event.split in mine]
-    latest = {record.split: record for record in sorted(records, key=lambda record: record.segment)}
-    shards = [event for event in journal.events if isinstance(event, ShardRecord)]
-
-    def written(split: int, subset: str) -> bool:
-        return any(shard.subset == subset and shard.splits[0] <= split <= shard.splits[1] for shard in shards)
-
     return {
-        split
-        for split, record in latest.items()
-        if record.spill is not None or not all(written(split, subset) for subset in record.subsets)
+        event.index
+        for event in journal.events
+        if isinstance(event, SplitPlanned) and event.batch >= finished and event.index > last
     }
 
 

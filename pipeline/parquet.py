@@ -49,7 +49,8 @@ class RowGroupWriter:
             compression_level=level,
             use_dictionary=[name for name in others if name in {"source", "language", "stage", "reason"}],
             column_encoding=dict.fromkeys(tokens, encoding.upper()) or None,
-            write_statistics=[name for name in others if name not in {"text", "excerpt"}] or False,  # min and max of texts
+            write_statistics=[name for name in others if name not in {"text", "excerpt"}]
+            or False,  # min and max of texts
             store_schema=True,
         )
         self.total = 0

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from corpusmill.cuts import cut_file
-from corpusmill.input_state import is_changed
+from corpusmill.input_state import CHANGED, content_hash, is_changed
 from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.inputs import InputFile, InputSettings, Part, Split
 from corpusmill.schemas.manifest import PlannedPart, SplitPlanned
@@ -62,7 +62,7 @@ def plan_splits(
         else:
             splits = _ranges(group[0], settings, mine, index)
         for split in splits:
-            yield split
+            yield _with_hashes(split)
             index = split.index + 1
 
 
@@ -93,7 +93,8 @@ def _with_rest(file: InputFile, recorded: Sequence[Split], index: int) -> Iterat
     yield from recorded
     offset = recorded[-1].parts[0].offset + recorded[-1].parts[0].stored if recorded else 0
     if offset < file.size:
-        yield Split(index=index + len(recorded), parts=(Part(file=file, offset=offset, size=file.size - offset),))
+        rest = Part(file=file, start=offset, offset=offset, size=file.size - offset, damage=CHANGED)
+        yield Split(index=index + len(recorded), parts=(rest,))
 
 
 def _decoded(
@@ -111,7 +112,8 @@ def _decoded(
 
     parts = cut_file(file, settings, parse_size(settings.split_size), spool=spool, wanted=wanted)
     for number, part in enumerate(parts):
-        if number < len(recorded) and msgspec.structs.replace(part, spool=None) != recorded[number].parts[0]:
+        known = recorded[number].parts[0] if number < len(recorded) else None
+        if known is not None and msgspec.structs.replace(part, spool=None, hash=known.hash) != known:
             raise OutputMismatchError(
                 f"{file.name} is not what it was when the interrupted run read it; put it back, or --restart"
             )
@@ -121,6 +123,14 @@ def _decoded(
 def _is_decoded(file: InputFile) -> bool:
     """Return whether a file can only be cut by decoding it from its beginning."""
     return file.format == "jsonl" and file.compression != "none"
+
+
+def _with_hashes(split: Split) -> Split:
+    """Return a split with the hashes of its ranges; whole files are hashed by the worker that reads them."""
+    if all(part.start is None or part.hash is not None or part.damage == CHANGED for part in split.parts):
+        return split
+    parts = (msgspec.structs.replace(part, hash=content_hash(part)) for part in split.parts)
+    return msgspec.structs.replace(split, parts=tuple(parts))
 
 
 def _spool_path(folder: Path, group: int, number: int) -> Path:

@@ -17,7 +17,7 @@ from corpusmill.spools import read_spool
 
 __all__ = ["read_json_lines"]
 
-_BAD = (ValueError, RecursionError, MemoryError)  # each costs its line
+_BAD = (ValueError, RecursionError)  # each costs its line
 
 
 def read_json_lines(

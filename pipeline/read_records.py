@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from corpusmill.compression import FrameError
+from corpusmill.limits import in_worker
 from corpusmill.schemas import RetryableError
 from corpusmill.schemas.inputs import InputFile
 
@@ -79,7 +80,9 @@ def error_words(error: Exception) -> str:
 
 
 def raise_if_passing(error: Exception, file: InputFile) -> None:
-    """Raise RetryableError where an error says nothing about the file itself."""
+    """Raise RetryableError where an error says nothing about the file itself, and let a worker end that has no memory left."""
+    if isinstance(error, MemoryError) and in_worker():
+        raise error
     if isinstance(error, OSError) and error.errno in _PASSING:
         raise RetryableError(
             f"{file.name} cannot be read now ({error.strerror}); run the same command again"

@@ -103,8 +103,8 @@ def run(
         versions = library_versions()
         accepted = check_same_recipe(journal, identity, recipe, versions, accept=accept_new_versions)
         check_recorded(root, journal)
-        progress.begin(journal)
         distrust_spills(root, journal)
+        progress.begin(journal)
         sweep(root, journal)
         start_batch(journal, recipe, identity, found, versions, accept_changed=accept_new_versions)
         if not journal.events:

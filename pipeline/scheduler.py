@@ -8,6 +8,7 @@ the slowest split is bounded, and with it the disk that spilled documents take.
 from __future__ import annotations
 
 import heapq
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -18,9 +19,11 @@ import pyarrow as pa
 
 from corpusmill.circuit_breaker import CircuitBreaker
 from corpusmill.input_state import InputChangedError
+from corpusmill.journal import sync
+from corpusmill.limits import CpuLimitError
 from corpusmill.planning import event_of, plan_splits
 from corpusmill.progress import Standing
-from corpusmill.schemas import RetryableError
+from corpusmill.schemas import OutputMismatchError, RetryableError
 from corpusmill.schemas.inputs import InputFile, Split
 from corpusmill.schemas.manifest import SegmentRecord, ShardRecord, SplitPlanned
 from corpusmill.shards import ShardJob, ShardPlanner, finished_rows, write_shard
@@ -81,6 +84,7 @@ class Scheduler:
         self._sharded = 0  # position in _order of the split whose rows are planned into shards next
         self._shards_planned = False
         self._shard_jobs: list[ShardJob] = []
+        self._synced: set[str] = set()  # spilled rows of splits that are in a shard of the other subset already
         self._started = 0  # position in _order of the split that enters the first segment next
         self._running: dict[Future[Any], SegmentJob | ShardJob | None] = {}  # None: the next split is being planned
         self._deaths: dict[str, Deaths] = {}
@@ -112,17 +116,33 @@ class Scheduler:
         except WorkerDiedError as death:
             self._retry(job, death)
             return
+        except CpuLimitError:  # in the calling process, outside the stages that it interrupts
+            self._retry(job, WorkerDiedError(-signal.SIGXCPU))
+            return
         except InputChangedError:  # the next attempt sees at once that it changed
             self._start(job)
             return
         if isinstance(record, SegmentRecord):
             record.fingerprint = self._engine.identity
+        else:
+            self._keep_waiting(record.splits[1])
         self._engine.journal.append(record)
         if isinstance(job, ShardJob):
             self._clean(job.sources)
         else:
             self._advance(record)
         self._engine.progress.update(record, self._standing())
+
+    def _keep_waiting(self, last: int) -> None:
+        """Sync what still waits of the splits up to *last*: they are in a shard now and are not worked on again."""
+        jobs = [job for job in (*self._running.values(), *self._shard_jobs) if isinstance(job, ShardJob)]
+        sources = [source for job in jobs for source in job.sources] + self._planner.waiting(last)
+        fresh = [self._engine.root / source for source in sources if source not in self._synced]
+        for path in fresh:
+            sync(path)
+        if fresh:
+            sync(fresh[0].parent)
+            self._synced = set(sources)
 
     def _add(self, split: Split | None) -> None:
         """Take in a planned split, or the end of the plan."""
@@ -171,6 +191,7 @@ class Scheduler:
             if place is None:
                 return
             if place in self._done:
+                self._verdicts.pop(place, None)
                 self._advance(self._done[place])
                 continue
             split, segment = place
@@ -237,6 +258,10 @@ class Scheduler:
             full += self._planner.finish()
         for subset, path, sources in full:
             if path in self._shards:
+                if self._shards[path].splits != (sources[0][0], sources[-1][0]):
+                    raise OutputMismatchError(
+                        f"{path} was written from other splits than those that are there now: use --restart, or another output"
+                    )
                 self._clean(source for _, source in sources)
             else:
                 self._shard_jobs.append(self._engine.shard_job(subset, path, sources))

@@ -56,6 +56,10 @@ class ShardPlanner:
                 full.append(self._close(subset))
         return full
 
+    def waiting(self, up_to: int) -> list[str]:
+        """Return the files, of splits up to *up_to*, that wait for their shard to be full."""
+        return [source for rows in self._waiting.values() for split, source in rows if split <= up_to]
+
     def finish(self) -> list[tuple[str, str, list[tuple[int, str]]]]:
         """Return the shards that were not full."""
         return [self._close(subset) for subset in sorted(self._waiting) if self._waiting[subset]]

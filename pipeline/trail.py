@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+from corpusmill.limits import CpuLimitError
 from corpusmill.schemas import RetryableError, StageError
 from corpusmill.worker_processes import WorkerDiedError
 
@@ -58,7 +59,8 @@ class Trail:
     def __enter__(self) -> Trail:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("w+b") as file:
-            file.truncate(_FORMAT.size)
+            file.write(bytes(_FORMAT.size))  # not truncate: a map of a hole ends the process when the disk is full
+            file.flush()
             self._map = mmap.mmap(file.fileno(), _FORMAT.size)
         return self
 
@@ -66,11 +68,16 @@ class Trail:
         """Note that *row* of a batch, or all of it, is being worked on."""
         _FORMAT.pack_into(self._map, 0, place.batch + 1, place.step, row)
 
+    def rest(self) -> None:
+        """Note that no document is being worked on."""
+        _FORMAT.pack_into(self._map, 0, 0, 0, 0)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._map.close()
-        self._path.unlink(missing_ok=True)
+        if kind is None or not issubclass(kind, CpuLimitError | MemoryError):  # of which the owner asks where they came
+            self._path.unlink(missing_ok=True)
 
 
 def read_trail(path: Path) -> tuple[Place, int] | None:

@@ -26,8 +26,9 @@ import xxhash
 from corpusmill.chain import NamedStage, Segment
 from corpusmill.input_state import CHANGED, InputChangedError, content_hash, is_changed
 from corpusmill.journal import file_hash, sync, temporary_name
-from corpusmill.limits import CpuLimit, CpuLimitError
+from corpusmill.limits import CpuLimit, CpuLimitError, in_worker
 from corpusmill.parquet import TableFile
+from corpusmill.read_records import scrubbed
 from corpusmill.readers import Quarantined, SkippedRecord, read
 from corpusmill.schemas import QUARANTINE, REJECTS, CorpusmillError, StageError
 from corpusmill.schemas.inputs import InputSettings, Split
@@ -40,6 +41,7 @@ from corpusmill.trail import READ, Culprit, Place, Trail
 __all__ = ["SegmentJob", "in_sample", "isolate", "peak_memory", "run_segment", "subset_of"]
 
 _EXCERPT = 500
+_LONGEST = 2_000  # characters of an error's words
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,12 @@ def isolate(
     before()
     try:
         return [(batch, function(batch))], []
+    except MemoryError as error:
+        if in_worker():
+            raise  # and the worker ends; a fresh one finds out which document it was
+        if batch.num_rows <= 1:
+            return [], [(batch, error)]
+        size = (batch.num_rows + 1) // 2
     except CorpusmillError as error:  # a bug in a stage, or a setting that cannot work: no document is to blame
         if isinstance(error, StageError) and not error.document and "id" in batch.schema.names:
             error.document = batch.column("id")[0].as_py() if batch.num_rows == 1 else None
@@ -208,8 +216,8 @@ class _SegmentRun:
     def _read(self) -> Iterator[pa.RecordBatch]:
         """Yield the documents of the inputs, as they were when the run was planned."""
         parts = self._job.split.parts
-        self._record.hashes = [content_hash(part) for part in parts]
-        changed = {part.file.name for part in parts if is_changed(part.file)}
+        changed = {part.file.name for part in parts if part.damage == CHANGED or is_changed(part.file)}
+        self._record.hashes = [None if part.file.name in changed else part.hash or content_hash(part) for part in parts]
         for name in sorted(changed):
             self._record.unreadable += 1
             self._put_away(None, name, None, "read", CHANGED)
@@ -224,7 +232,7 @@ class _SegmentRun:
         self._trail.at(Place(0, READ))
         self._limit.renew()
         for item in items:
-            self._limit.pause()
+            self._rest()
             if isinstance(item, SkippedRecord):
                 skipped = self._record.skipped_records
                 skipped[item.kind] = skipped.get(item.kind, 0) + 1
@@ -235,8 +243,9 @@ class _SegmentRun:
                 chosen = self._sample(item)
                 self._record.read += chosen.num_rows
                 yield chosen
-                self._trail.at(Place(0, READ))
+            self._trail.at(Place(0, READ))
             self._limit.renew()
+        self._rest()
 
     def _sample(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the documents of a batch that belong to the sample; the others count as skipped."""
@@ -313,7 +322,7 @@ class _SegmentRun:
         if place not in self._job.careful:
             self._trail.at(place, *([0] if batch.num_rows == 1 else []))
             parts, failed = isolate(function, batch, self._limit.renew)
-            self._limit.pause()
+            self._rest()
             for row, error in failed:
                 self._blame(named, row, _words(error))
             return parts
@@ -326,11 +335,16 @@ class _SegmentRun:
                 continue
             self._trail.at(place, at)
             good, failed = isolate(function, row, self._limit.renew)
-            self._limit.pause()
+            self._rest()
             parts += good
             for _, error in failed:
                 self._blame(named, row, _words(error))
         return parts
+
+    def _rest(self) -> None:
+        """Hold no document responsible for what comes next."""
+        self._limit.pause()
+        self._trail.rest()
 
     def _blame(self, named: NamedStage, row: pa.RecordBatch, error: str) -> None:
         """Put the one document of *row* into quarantine."""
@@ -424,8 +438,12 @@ class _SegmentRun:
 
 
 def _words(error: BaseException) -> str:
-    """Return what an error is and says; some say nothing."""
-    return f"{type(error).__name__}: {error}".removesuffix(": ")
+    """Return what an error is and says, as far as it can be said."""
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001  an error of a stage may be as broken as the stage
+        said = ""
+    return scrubbed(f"{type(error).__name__}: {said[:_LONGEST]}".removesuffix(": "))
 
 
 def _size(batch: pa.RecordBatch) -> int:

@@ -22,12 +22,14 @@ from typing import Any
 
 from corpusmill.schemas import RetryableError
 
-__all__ = ["WorkerDiedError", "WorkerProcesses"]
+__all__ = ["OUT_OF_MEMORY", "WorkerDiedError", "WorkerProcesses"]
 
 _HINTS: dict[int, str] = {
     signal.SIGKILL: " (out of memory, or killed from outside)",
     signal.SIGXCPU: " (it took more CPU time than limits.document_seconds)",
 }
+OUT_OF_MEMORY = 82
+"""The status with which a worker ends that cannot get more memory: what it holds is no fault of the documents to come."""
 Task = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
@@ -39,6 +41,8 @@ class WorkerDiedError(Exception):
         self.exit_code = exit_code
 
     def __str__(self) -> str:
+        if self.exit_code == OUT_OF_MEMORY:
+            return "the worker process needed more memory than limits.worker_memory"
         if self.exit_code >= 0:
             return f"the worker process ended itself with status {self.exit_code}"
         try:
@@ -46,6 +50,10 @@ class WorkerDiedError(Exception):
         except ValueError:
             name = f"signal {-self.exit_code}"
         return f"the worker process died of {name}{_HINTS.get(-self.exit_code, '')}"
+
+
+class _CannotStartError(RetryableError):
+    """A worker process ended before it took its first job."""
 
 
 class WorkerProcesses(Executor):
@@ -82,7 +90,7 @@ class WorkerProcesses(Executor):
         if cancel_futures:
             with self._starting:
                 self._stopped = True
-                for process in self._processes.values():
+                for process in list(self._processes.values()):
                     process.kill()
             with contextlib.suppress(queue.Empty):
                 while (task := self._tasks.get_nowait()) is None or task[0].cancel():
@@ -95,7 +103,7 @@ class WorkerProcesses(Executor):
 
     def _keep(self, number: int) -> None:
         """Hand jobs to one process, and put a new one in its place when it dies."""
-        with contextlib.suppress(RetryableError):  # stopped already: there is no job left to say it of
+        with contextlib.suppress(Exception):  # the first job tries again, and gets the error
             self._start(number)
         while (task := self._tasks.get()) is not None:
             future, fn, args, kwargs = task
@@ -105,7 +113,8 @@ class WorkerProcesses(Executor):
                 process = self._processes.get(number) or self._start(number)
                 future.set_result(process.call(fn, args, kwargs))
             except BaseException as error:  # noqa: BLE001  the future carries it to whoever waits
-                if isinstance(error, WorkerDiedError | RetryableError):
+                # A job may raise RetryableError too: only these two say that the process is gone.
+                if isinstance(error, WorkerDiedError | _CannotStartError) and number in self._processes:
                     self._processes.pop(number).join()
                 future.set_exception(error)
         if number in self._processes:
@@ -155,7 +164,7 @@ class _Process:
             pass
         code = self._exit_code()
         if not self._ready and code >= 0:
-            raise RetryableError(
+            raise _CannotStartError(
                 "no worker process could start; a script that calls run() with worker processes must do so under "
                 '`if __name__ == "__main__":`'
             )
@@ -192,6 +201,8 @@ def _serve(pipe: Any, prepare: Callable[[], None]) -> None:
             return
         try:
             answer = True, fn(*args, **kwargs)
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)
         except BaseException as error:  # noqa: BLE001  it is raised again in the owner
             answer = False, error
         try:

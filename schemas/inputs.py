@@ -92,6 +92,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """How many stored bytes the range accounts for; None means all of the file."""
     damage: str | None = None
     """What ended the decoding of a compressed file behind the last record of this range."""
+    hash: str | None = None
+    """XXH3 of the stored bytes of a range, taken when the file was cut: a range fits only the bytes that were cut."""
     spool: str | None = None
     """Path of the decoded lines; it belongs to the run at hand and is not recorded."""
 

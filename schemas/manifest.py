@@ -148,6 +148,7 @@ class PlannedPart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     offset: int = 0
     size: int | None = None
     damage: str | None = None
+    hash: str | None = None
 
 
 class SplitPlanned(msgspec.Struct, frozen=True, kw_only=True, tag="split", tag_field="event"):

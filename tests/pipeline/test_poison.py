@@ -84,7 +84,7 @@ def test_each_poison_costs_its_own_document(tmp_path: Path) -> None:
         "d3": "the worker process ended itself with status 7",
         "d20": "SystemExit: 3",
         "d29": "the worker process died of SIGXCPU (it took more CPU time than limits.document_seconds)",
-        "d40": "MemoryError",
+        "d40": "the worker process needed more memory than limits.worker_memory",
     }
     assert (manifest.documents.documents_in, manifest.documents.kept, manifest.documents.quarantined) == (60, 56, 4)
     assert audit(output).ok
