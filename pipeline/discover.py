@@ -101,9 +101,9 @@ def _named_paths(inputs: Sequence[str], skipped: list[SkippedFile]) -> dict[str,
     for prefix, found_here in roots:
         seen[prefix] = seen.get(prefix, 0) + 1
         label = prefix if seen[prefix] == 1 else f"{prefix}#{seen[prefix]}"
-        here = {path.resolve() for path in found_here.values()}
+        here = {_resolved(path) for path in found_here.values()}
         for name, path in found_here.items():
-            if path.resolve() not in given_already:  # a file that two inputs hold is read once
+            if _resolved(path) not in given_already:  # a file that two inputs hold is read once
                 named[_free(f"{label}/{name}" if label else name, named)] = path
         given_already |= here
     return named
@@ -175,7 +175,7 @@ def _near(path: Path) -> str:
 
 
 def _file(name: str, path: Path, settings: InputSettings) -> InputFile | SkippedFile:
-    if not _is_utf8(name) or not _is_utf8(str(path.resolve())):
+    if not _is_utf8(name) or not _is_utf8(str(_resolved(path))):
         return SkippedFile(name=_printable(name), size=0, why="its path is not UTF-8; rename it")
     try:
         status = path.stat()
@@ -206,7 +206,7 @@ def _file(name: str, path: Path, settings: InputSettings) -> InputFile | Skipped
                 why = f"no field holds text or html among {known}; say which with --set input.text_key=NAME"
                 return SkippedFile(name=name, size=status.st_size, why=why)
     return InputFile(
-        path=str(path.resolve()),
+        path=str(_resolved(path)),
         name=name,
         size=status.st_size,
         mtime_ns=status.st_mtime_ns,
@@ -214,6 +214,14 @@ def _file(name: str, path: Path, settings: InputSettings) -> InputFile | Skipped
         compression=found.compression,
         keys=keys,
     )
+
+
+def _resolved(path: Path) -> Path:
+    """Return a path without symbolic links; one that leads to itself is left as it is, and cannot be opened."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # RuntimeError before Python 3.13
+        return path.absolute()
 
 
 def _is_utf8(name: str) -> bool:

@@ -94,3 +94,14 @@ def test_a_tar_archive_is_named(tmp_path: Path) -> None:
 def test_looking_at_hostile_content_takes_no_time(tmp_path: Path, blank: bytes) -> None:
     put(tmp_path / "page", blank)
     assert found(tmp_path).files == ()
+
+
+def test_links_that_lead_to_themselves_are_skipped_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").symlink_to(tmp_path / "two.txt")
+    (tmp_path / "two.txt").symlink_to(tmp_path / "one.txt")
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "good.txt").write_text("Good text.")
+    for inputs in ([tmp_path], [tmp_path, tmp_path]):
+        found = discover(inputs, InputSettings())
+        assert [Path(file.path).name for file in found.files] == ["good.txt"]
+        assert all("cannot be opened" in file.why for file in found.skipped)
