@@ -27,9 +27,6 @@ main()
 """
 
 
-KILLS = (
-    "the note of a worker is a hole in a file; where the disk is full just then, filling it kills the process (SIGBUS)"
-)
 RECIPE = load_recipe("minimal", SMALL_STEPS)
 
 
@@ -76,7 +73,6 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-@pytest.mark.xfail(reason=KILLS, strict=False)
 def test_a_full_disk_ends_the_run_with_one_and_room_lets_it_go_on(
     corpus: Path, tmp_path: Path, shard_bytes: ShardBytes, small_disk: Callable[[int], Path]
 ) -> None:
