@@ -21,6 +21,9 @@ __all__ = ["InlineExecutor", "default_workers", "open_executor"]
 class InlineExecutor(Executor):
     """Runs each task at once in the calling process: for one worker, for debugging, and inside other frameworks."""
 
+    def start(self) -> None:
+        """Do nothing: the process is there."""
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run the task and return its finished future."""
         future: Future[Any] = Future()
@@ -31,7 +34,9 @@ class InlineExecutor(Executor):
         return future
 
 
-def open_executor(name: str | None, workers: int, limits: LimitSettings | None = None) -> Executor:
+def open_executor(
+    name: str | None, workers: int, limits: LimitSettings | None = None
+) -> InlineExecutor | WorkerProcesses:
     """Return the executor called *name*; None takes processes for several workers and the calling process for one."""
     if name is None:
         name = "processes" if workers > 1 else "inline"

@@ -7,6 +7,7 @@ verdicts; the tokenizer's gate holds the first splits until their text is enough
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.manifest import SegmentRecord, TokenizerMade
 from corpusmill.schemas.sizes import parse_size
 from corpusmill.stages import CorpusStage
+from corpusmill.stages.base import Index
 from corpusmill.stages.tokenize import Tokenize, tokenizer_hash, train_tokenizer
 
 __all__ = ["Gate", "open_gate"]
@@ -45,9 +47,18 @@ def open_gate(named: NamedStage, root: Path, journal: Journal) -> Gate:
 
 class _CorpusGate:
     def __init__(self, stage: CorpusStage, root: Path) -> None:
-        self._index = stage.open_index()
+        self._stage = stage
         self._root = root
-        self._empty = pa.Table.from_batches([], schema=_sketch_schema(stage))
+
+    @cached_property
+    def _index(self) -> Index:
+        return (
+            self._stage.open_index()
+        )  # when the first split comes: workers begin before the libraries of an index are loaded
+
+    @cached_property
+    def _empty(self) -> pa.Table:
+        return pa.Table.from_batches([], schema=_sketch_schema(self._stage))
 
     def add(self, record: SegmentRecord) -> Passed:
         return list(self._index.add(record.split, self._sketches(record)))

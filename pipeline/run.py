@@ -86,47 +86,60 @@ def run(
     workers = default_workers() if workers is None else workers
     if workers < 1:
         raise RecipeError(f"workers must be at least 1, not {workers}")
-    chain = cut(recipe.stages)
-    check_chain(chain, processes=executor == "processes" or (executor is None and workers > 1))
-    identity = fingerprint(recipe)
     root = Path(output).resolve()
-    found = discover([os.fspath(given) for given in inputs], recipe.input)
-    for message in found.messages:
-        progress.message(message)
-    for message in (*chain.warnings(), *_misfits(chain, recipe, found)):
-        progress.message(message, "warning")
-    check_ours(root)
-    with OutputLock(root / "state" / LOCK), open_executor(executor, workers, recipe.limits) as pool:
-        if restart:
-            remove_ours(root)
-        journal = Journal(root / "state" / "journal.jsonl", repair=True)
-        versions = library_versions()
-        accepted = check_same_recipe(journal, identity, recipe, versions, accept=accept_new_versions)
-        check_recorded(root, journal)
-        distrust_spills(root, journal)
-        progress.begin(journal)
-        sweep(root, journal)
-        start_batch(journal, recipe, identity, found, versions, accept_changed=accept_new_versions)
-        if not journal.events:
-            raise RecipeError(_nothing_to_read(inputs, found))
-        removed = removed_files((file for batch in known_files(journal) for file in batch), found.files)
-        for message in _news(accepted, removed):
+    with open_executor(executor, workers, recipe.limits) as pool:
+        if restart or not (root / "state" / "journal.jsonl").exists():
+            pool.start()  # there will be work: let the processes start while everything is checked
+        chain = cut(recipe.stages)
+        check_chain(chain, processes=executor == "processes" or (executor is None and workers > 1))
+        identity = fingerprint(recipe)
+        found = discover([os.fspath(given) for given in inputs], recipe.input)
+        for message in found.messages:
             progress.message(message)
-        if not journal.unfinished:
-            progress.message("nothing is new since the last run")
-        _put_tokenizer(root, chain, journal)
-        engine = Engine(
-            root, recipe, identity, chain, journal, pool, workers, lambda: _shard_metadata(journal, identity), progress
-        )
-        try:
-            _work(engine, journal, workers)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # what workers are doing is done again by the next run
-            raise
-        sweep(root, journal)
-        manifest = compile_manifest(journal.events, found.skipped, removed)
-        write_manifest(root, manifest)
-        write_report(root, manifest)
+        for message in (*chain.warnings(), *_misfits(chain, recipe, found)):
+            progress.message(message, "warning")
+        check_ours(root)
+        with OutputLock(root / "state" / LOCK):
+            if restart:
+                remove_ours(root)
+            journal = Journal(root / "state" / "journal.jsonl", repair=True)
+            versions = library_versions()
+            accepted = check_same_recipe(journal, identity, recipe, versions, accept=accept_new_versions)
+            check_recorded(root, journal)
+            distrust_spills(root, journal)
+            progress.begin(journal)
+            sweep(root, journal)
+            start_batch(journal, recipe, identity, found, versions, accept_changed=accept_new_versions)
+            if not journal.events:
+                raise RecipeError(_nothing_to_read(inputs, found))
+            removed = removed_files((file for batch in known_files(journal) for file in batch), found.files)
+            for message in _news(accepted, removed):
+                progress.message(message)
+            if not journal.unfinished:
+                progress.message("nothing is new since the last run")
+            else:
+                pool.start()
+            _put_tokenizer(root, chain, journal)
+            engine = Engine(
+                root,
+                recipe,
+                identity,
+                chain,
+                journal,
+                pool,
+                workers,
+                lambda: _shard_metadata(journal, identity),
+                progress,
+            )
+            try:
+                _work(engine, journal, workers)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # what workers are doing is done again by the next run
+                raise
+            sweep(root, journal)
+            manifest = compile_manifest(journal.events, found.skipped, removed)
+            write_manifest(root, manifest)
+            write_report(root, manifest)
     return manifest
 
 

@@ -72,12 +72,16 @@ class WorkerProcesses(Executor):
         self._keepers = [threading.Thread(target=self._keep, args=(n,), daemon=True) for n in range(workers)]
         self._began = False
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Queue a job and return its future. The first one starts all processes, each of which takes most of a second."""
+    def start(self) -> None:
+        """Start the processes, which takes most of a second; without this the first job does."""
         if not self._began:
             self._began = True
             for keeper in self._keepers:
                 keeper.start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Queue a job and return its future."""
+        self.start()
         future: Future[Any] = Future()
         self._tasks.put((future, fn, args, kwargs))
         return future

@@ -99,9 +99,6 @@ except OSError as error:
 """
 
 
-@pytest.mark.xfail(
-    reason="the note of a worker is a hole in a file, and filling it kills the process (SIGBUS)", strict=True
-)
 def test_a_worker_on_a_full_disk_is_told_so_and_does_not_die(small_disk: Callable[[int], Path]) -> None:
     place = small_disk(1 << 16)
     with (place / "filler").open("wb", buffering=0) as filler:
