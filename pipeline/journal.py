@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,7 @@ __all__ = [
     "Event",
     "Journal",
     "OutputLock",
+    "by_batch",
     "file_hash",
     "remove_temporary",
     "sync",
@@ -157,6 +158,21 @@ class Journal:
                 f"{self._path} cannot be read ({error}): it was changed, or written by another version; "
                 "use --restart to begin again, or another output directory"
             ) from None
+
+
+def by_batch(events: Iterable[Event]) -> list[tuple[list[SplitPlanned], list[SegmentRecord]]]:
+    """Return for each batch of inputs the splits that were planned and the work that was done on them."""
+    batches: list[tuple[list[SplitPlanned], list[SegmentRecord]]] = []
+    batch_of: dict[int, int] = {}
+    for event in events:
+        if isinstance(event, RunStarted):
+            batches.append(([], []))
+        elif isinstance(event, SplitPlanned):
+            batch_of[event.index] = event.batch
+            batches[event.batch][0].append(event)
+        elif isinstance(event, SegmentRecord):
+            batches[batch_of[event.split]][1].append(event)
+    return batches
 
 
 class OutputLock:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from corpusmill.chain import numbered
-from corpusmill.journal import Event, Journal, write_atomically
+from corpusmill.journal import Event, Journal, by_batch, write_atomically
 from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.inputs import SkippedFile
 from corpusmill.schemas.manifest import (
@@ -24,7 +24,6 @@ from corpusmill.schemas.manifest import (
     RunStarted,
     SegmentRecord,
     ShardRecord,
-    SplitPlanned,
     StageCounts,
     TokenizerMade,
 )
@@ -65,8 +64,8 @@ def compile_manifest(
         versions=force.versions,
         tokenizer=_tokenizer(events),
         runs=[
-            _run(start, _splits(events, at), records, ends[at] if at < len(ends) else None)
-            for at, start in enumerate(starts)
+            _run(start, len(splits), mine, ends[at] if at < len(ends) else None)
+            for at, (start, (splits, mine)) in enumerate(zip(starts, by_batch(events), strict=True))
         ],
         fingerprints=_added({r.fingerprint: 1} for r in records if r.segment == last),
     )
@@ -142,22 +141,14 @@ def _tokenizer(events: Sequence[Event]) -> dict[str, Any] | None:
     return {"path": "tokenizer.json", "sha256": made[0].sha256, "vocabulary_size": made[0].vocabulary_size}
 
 
-def _splits(events: Sequence[Event], batch: int) -> set[int]:
-    """Return the splits of a batch."""
-    return {event.index for event in events if isinstance(event, SplitPlanned) and event.batch == batch}
-
-
-def _run(
-    start: RunStarted, mine: set[int], records: Sequence[SegmentRecord], end: RunFinished | None
-) -> dict[str, Any]:
-    read = [record for record in records if record.split in mine]
+def _run(start: RunStarted, splits: int, read: Sequence[SegmentRecord], end: RunFinished | None) -> dict[str, Any]:
     return {
         "started": start.started,
         "finished": end.finished if end else None,
         "seconds": end.seconds if end else None,
         "workers": end.workers if end else None,
         "resumed": end.resumed if end else None,
-        "splits": len(mine),
+        "splits": splits,
         "files": len(start.files),
         "bytes": sum(r.stored for r in read),
         "peak_memory": max((r.peak_memory for r in read), default=0),

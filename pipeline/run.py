@@ -21,7 +21,7 @@ from corpusmill.chain import Chain, NamedStage, cut
 from corpusmill.discover import Discovery, discover
 from corpusmill.engine import Engine
 from corpusmill.executors import default_workers, open_executor
-from corpusmill.journal import Journal, OutputLock, write_atomically
+from corpusmill.journal import Journal, OutputLock, by_batch, write_atomically
 from corpusmill.manifest import compile_manifest, write_manifest
 from corpusmill.output import LOCK, check_ours, check_recorded, check_same_recipe, distrust_spills, remove_ours, sweep
 from corpusmill.planning import split_of, unread_files
@@ -29,7 +29,7 @@ from corpusmill.progress import NoProgress, Progress
 from corpusmill.recipe import fingerprint
 from corpusmill.report import write_report
 from corpusmill.schemas import RecipeError
-from corpusmill.schemas.manifest import Manifest, RunFinished, RunStarted, SegmentRecord, SplitPlanned, TokenizerMade
+from corpusmill.schemas.manifest import Manifest, RunFinished, TokenizerMade
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.stages import CorpusStage, Pack, StripHtml, Tokenize
 from corpusmill.stages.tokenize import tokenizer_hash
@@ -224,15 +224,11 @@ def _put_tokenizer(root: Path, chain: Chain, journal: Journal) -> None:
 
 def _work(engine: Engine, journal: Journal, workers: int) -> None:
     """Finish every batch that is not finished, in order."""
-    events = list(journal.events)
-    batches = sum(isinstance(event, RunStarted) for event in events)
+    batches = by_batch(journal.events)
     finished = journal.finished_runs
-    for batch, files in enumerate(known_files(journal)):
-        planned = [event for event in events if isinstance(event, SplitPlanned) and event.batch == batch]
-        mine = {event.index for event in planned}
-        done = [event for event in events if isinstance(event, SegmentRecord) and event.split in mine]
+    for batch, (files, (planned, done)) in enumerate(zip(known_files(journal), batches, strict=True)):
         if batch < finished:
-            if finished < batches:
+            if finished < len(batches):
                 engine.replay(done)
             continue
         began = time.monotonic()
