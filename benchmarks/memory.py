@@ -52,7 +52,8 @@ def main() -> None:
     process = subprocess.Popen(command)
     samples = []
     while process.poll() is None:
-        samples.append((time.monotonic() - began, resident(process.pid), spilled(options.work / "out")))
+        with contextlib.suppress(FileNotFoundError):  # it has just ended
+            samples.append((time.monotonic() - began, resident(process.pid), spilled(options.work / "out")))
         time.sleep(_EVERY)
     seconds = time.monotonic() - began
     if process.returncode:
@@ -85,7 +86,8 @@ def resident(owner: int) -> dict[str, int]:
 
 
 def _children(owner: int) -> list[str]:
-    return _read(owner, f"task/{owner}/children").decode().split()
+    threads = Path("/proc", str(owner), "task").iterdir()  # each worker was started by a thread of its own
+    return [pid for thread in threads for pid in _read(owner, f"task/{thread.name}/children").decode().split()]
 
 
 def _read(pid: int, name: str) -> bytes:
