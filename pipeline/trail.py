@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from corpusmill.limits import CpuLimitError
 from corpusmill.schemas import RetryableError, StageError
-from corpusmill.worker_processes import WorkerDiedError
+from corpusmill.worker_processes import OUT_OF_MEMORY, WorkerDiedError
 
 __all__ = ["READ", "Culprit", "Deaths", "Place", "Trail", "read_trail"]
 
@@ -32,6 +32,7 @@ _TIMES = 3  # deaths of a doubtful kind at the same document that make it the cu
 _IDLE = 5  # deaths before any step is noted, or while nothing is known, that end the run
 _HOPELESS = 16  # documents, the very first ones of a split, that a stage must kill in a row to count as broken
 _KILLED = 30  # doubtful deaths in one job, of which none proves anything, that end the run
+_LEAK = 4  # documents in a row that pass the memory limit and mean that the stage leaks: none of them is to blame
 _MOST = 200  # culprits in one split, each of which costs a few process starts
 
 
@@ -168,6 +169,14 @@ class Deaths:
             raise StageError(
                 f"{name} killed the worker on every one of the first {_HOPELESS} documents of {self._job} ({death}); "
                 "repair the stage or its installation and run the same command again",
+                stage=name,
+            )
+        last = mine[-_LEAK:]
+        consecutive = [culprit.row for culprit in last] == list(range(last[0].row, last[0].row + _LEAK))
+        if death.exit_code == OUT_OF_MEMORY and consecutive and all(c.error == str(death) for c in last):
+            raise StageError(
+                f"{name} needs more memory with every document: it passed limits.worker_memory at {_LEAK} documents in a row of "
+                f"{self._job}; repair the stage, or use a smaller input.split_size or a larger limits.worker_memory",
                 stage=name,
             )
         if len(mine) >= _MOST:

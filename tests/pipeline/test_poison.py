@@ -19,7 +19,7 @@ from corpusmill.schemas.inputs import InputSettings
 from corpusmill.schemas.recipe import LimitSettings, OutputSettings, Recipe
 from corpusmill.stages import Function
 from corpusmill.trail import READ, Deaths, Place
-from corpusmill.worker_processes import WorkerDiedError, WorkerProcesses
+from corpusmill.worker_processes import OUT_OF_MEMORY, WorkerDiedError, WorkerProcesses
 
 LIMITS = LimitSettings(document_seconds=1, worker_memory="2GB")
 
@@ -110,6 +110,17 @@ def test_a_stage_that_kills_every_worker_ends_the_run() -> None:
         StageError, match="normalize_text killed the worker on every one of the first 16 documents of s"
     ):
         deaths.add(died, (Place(0, 0), 15), ["normalize_text"])
+
+
+def test_a_stage_that_leaks_ends_the_run_before_documents_are_blamed_for_it() -> None:
+    deaths = Deaths("split-000002-0")
+    died = WorkerDiedError(OUT_OF_MEMORY)
+    for row in (3, 17, 18, 19):  # some are large themselves
+        deaths.add(died, (Place(0, 0), row), ["tokenize"])
+    with pytest.raises(
+        StageError, match=r"tokenize needs more memory with every document: .* 4 documents in a row of split"
+    ):
+        deaths.add(died, (Place(0, 0), 20), ["tokenize"])
 
 
 def test_a_death_that_may_come_from_outside_proves_nothing_alone() -> None:
