@@ -42,7 +42,7 @@ class Nothing(Stage, frozen=True, kw_only=True, tag="nothing"):
 class Nobody(Stage, frozen=True, kw_only=True, tag="nobody"):
     """Drop every document."""
 
-    reasons = ("because",)
+    reasons = frozenset({"because"})
 
     def open(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
         """Build the function that drops everything."""

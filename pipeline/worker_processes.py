@@ -63,7 +63,7 @@ class WorkerProcesses(Executor):
     protected by `if __name__ == "__main__":` for example, fails its job with `RetryableError`.
     """
 
-    def __init__(self, workers: int, prepare: Callable[[], None]) -> None:
+    def __init__(self, workers: int, prepare: Callable[[], object]) -> None:
         self._prepare = prepare
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._starting = threading.Lock()
@@ -135,7 +135,7 @@ class WorkerProcesses(Executor):
 class _Process:
     """A worker process and the owner's end of its pipe."""
 
-    def __init__(self, prepare: Callable[[], None]) -> None:
+    def __init__(self, prepare: Callable[[], object]) -> None:
         # spawn: forking a process that holds Arrow's thread pool or a tokenizer's can deadlock, and macOS spawns anyway.
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
@@ -193,7 +193,7 @@ class _Process:
         self._process.join()
 
 
-def _serve(pipe: Any, prepare: Callable[[], None]) -> None:
+def _serve(pipe: Any, prepare: Callable[[], object]) -> None:
     """Run jobs until the owner closes the pipe."""
     prepare()
     threading.Thread(target=_end_with_owner, daemon=True).start()

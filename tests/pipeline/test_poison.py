@@ -145,7 +145,7 @@ def test_workers_that_are_killed_again_and_again_end_the_run_with_what_helps() -
     deaths = Deaths("split-000007-0")
     for _ in range(4):
         deaths.add(killed, None, [])
-    with pytest.raises(RetryableError, match="5 worker processes died .* before it began with split-000007-0"):
+    with pytest.raises(RetryableError, match=r"5 worker processes died .* before it began with split-000007-0"):
         deaths.add(killed, None, [])
 
 
