@@ -382,9 +382,10 @@ class _SegmentRun:
         dropped, before, why = out.filter(pc.invert(keep)), seen.filter(pc.invert(keep)), verdicts.drop_null()
         for reason, count in Counter(why.field("reason").to_pylist()).items():
             counts.dropped[reason] = counts.dropped.get(reason, 0) + count
-        text = pc.coalesce(before.column("text"), dropped.column("text"))
+        texts = [before.column("text"), dropped.column("text")]
         if not self._job.settings.reject_text:
-            text = pc.utf8_slice_codeunits(text, 0, _EXCERPT)
+            texts = [pc.utf8_slice_codeunits(text, 0, _EXCERPT) for text in texts]
+        text = pc.coalesce(*texts)
         columns = {name: dropped.column(name) for name in ("id", "url", "source")}
         columns["stage"] = pa.array([named.name] * dropped.num_rows)
         columns |= {name: why.field(name) for name in ("reason", "value", "limit", "ref")}
