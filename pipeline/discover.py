@@ -131,7 +131,8 @@ def _walk(root: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
 
     for folder, folders, names in os.walk(root, onerror=refused, followlinks=True):
         status = os.stat(folder)  # noqa: PTH116  os.walk gives strings
-        if (status.st_dev, status.st_ino) in seen:  # a loop of symbolic links, or a second way to the same place
+        if (status.st_dev, status.st_ino) in seen:  # a loop of symbolic links, or a second way
+            skip(folder, "a link to a directory that is read already")
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))

@@ -86,7 +86,13 @@ def test_directories_are_read_to_the_bottom_in_the_order_of_names(tmp_path: Path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
     (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
-    assert [file.name for file in found_in(tmp_path).files] == ["B.txt", "a/b/c.txt", "a/z.txt", "b.txt", "é.txt"]
+    found = found_in(tmp_path)
+    assert [file.name for file in found.files] == ["B.txt", "a/b/c.txt", "a/z.txt", "b.txt", "é.txt"]
+    assert {file.name: file.why for file in found.skipped} == {
+        ".git": "hidden",
+        ".hidden.txt": "hidden",
+        "a/loop": "a link to a directory that is read already",
+    }
 
 
 def test_the_output_of_a_run_is_no_input(tmp_path: Path) -> None:
