@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Scheduler"]
 
 _AHEAD = 4  # splits per worker that may be prepared while an earlier one is still being worked on
+_LOOK_UP = 1.0  # seconds
 _RETRIES = 5  # deaths of workers over the same shard; a shard holds what stages have passed, so none is to blame
 
 
@@ -100,7 +101,8 @@ class Scheduler:
                 self._submit()
                 if not self._running:
                     break
-                finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                # Not for ever: a signal that comes just before the wait begins is seen only when it ends.
+                finished, _ = wait(self._running, timeout=_LOOK_UP, return_when=FIRST_COMPLETED)
                 for future in finished:
                     self._take(self._running.pop(future), future)
         assert self._all_planned, "the plan has come to its end"
