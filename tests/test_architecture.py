@@ -16,14 +16,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {"pipeline": "corpusmill", "stages": "corpusmill.stages", "schemas": "corpusmill.schemas"}
+PACKAGES = {
+    "pipeline": "corpusmill",
+    "stages": "corpusmill.stages",
+    "stages/kernels": "corpusmill.stages.kernels",
+    "schemas": "corpusmill.schemas",
+}
 MODULES = sorted(
     (path, f"{package}.{path.stem}" if path.stem != "__init__" else package)
     for folder, package in PACKAGES.items()
     for path in (ROOT / folder).glob("*.py")
 )
 IDS = [name for _, name in MODULES]
-MAY_IMPORT = {"schemas": ("schemas",), "stages": ("schemas", "stages"), "pipeline": ("schemas", "stages", "pipeline")}
+MAY_IMPORT = {
+    "schemas": ("schemas",),
+    "stages": ("schemas", "stages"),
+    "kernels": ("schemas", "stages"),
+    "pipeline": ("schemas", "stages", "pipeline"),
+}
 
 
 def _imports(path: Path) -> set[str]:
@@ -113,6 +123,6 @@ def _copy_of_sources(target: Path) -> Path:
     target.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, target / name)
-    for folder in PACKAGES:
+    for folder in sorted({Path(folder).parts[0] for folder in PACKAGES}):
         shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return target

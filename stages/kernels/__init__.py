@@ -1,0 +1,31 @@
+"""Compiled loops over Arrow buffers, and `kernel`, the one way to compile one.
+
+numba takes half a second to import and seconds to compile, so nothing imports a module of this package before it needs its
+kernels: `import corpusmill.stages` and `corpusmill --help` do without numba. Rejected: a C or Rust extension (the wheel
+would no longer be pure Python), and compiling ahead of time with numba (one wheel per platform, and code for the least
+processor instead of the one at hand: without its wide registers signatures take several times as long).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+__all__ = ["kernel"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kernel(function: Function) -> Function:
+    """Compile *function* with numba when it is first called: no Python objects, and without the interpreter's lock.
+
+    The machine code is kept beside the sources, or else in the user's cache directory (`NUMBA_CACHE_DIR` names another one).
+    Where neither can be written to, every process compiles for itself; that is slower and never an error.
+    Each combination of argument types is compiled on its own, so callers hand over the same types always.
+    """
+    from numba import njit
+
+    from corpusmill.stages.kernels.compile_cache import keep_compiled
+
+    compiled: Function = keep_compiled(njit(nogil=True)(function))
+    return compiled

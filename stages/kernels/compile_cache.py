@@ -1,0 +1,97 @@
+"""Machine code of kernels kept from one process to the next, in a way that can neither fail nor go stale.
+
+numba's own cache raises where no directory can be written to (a read-only installation for a user without a home), where the
+disk is full, and where a file of it is damaged; and it looks at the source file of a kernel alone, so that a kernel goes on
+running the old code of a function that it calls in another file. Here every trouble means that the kernel is compiled again, and
+the sources of all kernels together decide whether a file is fresh. The attributes used are numba's private ones: if a later
+version renames them, kernels are compiled in every process, which a test notices.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+__all__ = ["keep_compiled"]
+
+_FOLDER = Path(__file__).parent
+
+
+@functools.cache
+def _sources() -> bytes:
+    """Return the hash of the sources of all kernels as they are on disk."""
+    digest = hashlib.sha256()
+    for path in sorted(_FOLDER.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.digest()
+
+
+def keep_compiled(dispatcher: Any) -> Any:
+    """Return *dispatcher* with a cache on disk, or as it is where there can be none."""
+    # Anything at all may go wrong in here: numba is handed paths, permissions and files that are not ours.
+    with suppress(Exception):
+        if _has_a_place():
+            dispatcher._cache = _Cache(dispatcher.py_func)  # noqa: SLF001  numba has no public way to set another cache
+    return dispatcher
+
+
+def _has_a_place() -> bool:
+    """Return False where numba would make a directory called `~` in the working directory, for want of a home."""
+    inside = _FOLDER / "__pycache__"
+    return (
+        bool(os.environ.get("NUMBA_CACHE_DIR"))
+        or os.path.isabs(os.path.expanduser("~"))  # noqa: PTH111, PTH117  Path.home() raises where there is none
+        or os.access(inside if inside.exists() else _FOLDER, os.W_OK)
+    )
+
+
+class _Cache:
+    """numba's cache of one function: the same calls, none of which raises."""
+
+    def __init__(self, function: Any) -> None:
+        caching: Any = importlib.import_module("numba.core.caching")
+        self._inner = caching.FunctionCache(function)
+        # One name for each state of the sources: two versions that run at the same time cannot mix up their files.
+        implementation = self._inner._impl  # noqa: SLF001
+        self._inner._cache_file = caching.IndexDataCacheFile(  # noqa: SLF001
+            cache_path=self._inner.cache_path,
+            filename_base=f"{implementation.filename_base}-{_sources().hex()[:12]}",
+            source_stamp=_sources(),
+        )
+
+    @property
+    def cache_path(self) -> str:
+        """The directory that the files are in."""
+        return str(self._inner.cache_path)
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """Return the compiled function for argument types *signature*, or None if it has to be compiled."""
+        try:
+            return self._inner.load_overload(signature, target)
+        except Exception:  # noqa: BLE001  a damaged file raises whatever unpickling it happens to raise
+            with suppress(Exception):
+                self._inner.flush()
+            return None
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        """Keep *compiled* for the next process, if that is possible."""
+        with suppress(Exception):
+            self._inner.save_overload(signature, compiled)
+
+    def enable(self) -> None:
+        """Use the files from now on."""
+        self._inner.enable()
+
+    def disable(self) -> None:
+        """Leave the files alone from now on."""
+        self._inner.disable()
+
+    def flush(self) -> None:
+        """Forget what was kept."""
+        with suppress(Exception):
+            self._inner.flush()
