@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 
 from corpusmill.schemas import RecipeError
-from corpusmill.stages import CorpusStage, DocumentStage, Pack, Stage, Tokenize
+from corpusmill.stages import DocumentStage, Pack, Stage, Tokenize
 
 __all__ = ["Chain", "NamedStage", "Segment", "cut", "name_stages", "numbered"]
 
@@ -29,7 +29,7 @@ class NamedStage(msgspec.Struct, frozen=True):
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """Stages that run without a stop on one split.
 
-    `opening` is the corpus stage whose verdicts are applied first, `closing` the one whose sketches are made at the end.
+    `opening` is the corpus stage that is settled first, `closing` the one whose sketches are made at the end.
     """
 
     stages: tuple[NamedStage, ...]
@@ -38,8 +38,8 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def step_names(self) -> list[str]:
-        """The names of the stages that see documents here, in order; the sketches of the closing stage are the last step."""
-        return [named.name for named in (*self.stages, *((self.closing,) if self.closing else ()))]
+        """The names of the steps here, in order: the opening stage settles first, the closing one sketches last."""
+        return [named.name for named in (self.opening, *self.stages, self.closing) if named is not None]
 
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
 
     def warnings(self) -> list[str]:
         """Return what the user should know of this order of stages."""
-        kinds = [named for named in self.stages if isinstance(named.stage, CorpusStage)]
+        kinds = [n for n in self.stages if n.stage.ordered is not None and n.stage.ordered.keeps_one]
         if not kinds:
             return []
         after = self.stages[self.stages.index(kinds[0]) + 1 :]
@@ -97,7 +97,7 @@ def _check_order(named: Sequence[NamedStage]) -> None:
     kinds = [item.stage.kind for item in named]
     if "tokenize" in kinds:
         for item in named[kinds.index("tokenize") + 1 :]:
-            if isinstance(item.stage, DocumentStage) and item.stage.rewrites:
+            if getattr(item.stage, "rewrites", ()):
                 raise RecipeError(f"{item.name} changes text, so it must come before tokenize")
     if "strip_html" in kinds:
         for item in named[: kinds.index("strip_html")]:
@@ -144,7 +144,7 @@ def cut(stages: Sequence[Stage]) -> Chain:
     for item in named:
         if isinstance(item.stage, Pack):
             continue
-        if isinstance(item.stage, CorpusStage):
+        if item.stage.ordered is not None:
             segments.append(Segment(stages=tuple(here), opening=opening, closing=item))
             gates.append(item)
             here, opening = [], item

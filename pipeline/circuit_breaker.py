@@ -19,8 +19,9 @@ class CircuitBreaker:
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
-        # By stage: documents in, documents crashed, and the first error. By segment: the place of the split judged next.
-        self._tried: dict[str, tuple[int, int, str]] = {}
+        # By segment and stage (a corpus stage sees documents in two segments): documents in, documents crashed, and the
+        # first error. By segment: the place of the split judged next.
+        self._tried: dict[tuple[int, str], tuple[int, int, str]] = {}
         self._judged = [0] * len(chain.segments)
 
     def check(
@@ -44,10 +45,10 @@ class CircuitBreaker:
                 if counts.kind not in mine:
                     continue
                 passed = record.kept if here.closing is not None and counts.kind == here.closing.name else 0
-                tried, failed, first = self._tried.get(counts.kind, (0, 0, ""))
+                tried, failed, first = self._tried.get((segment, counts.kind), (0, 0, ""))
                 tried, failed = tried + counts.documents_in + passed, failed + counts.quarantined
                 first = first or record.first_errors.get(counts.kind, "")
-                self._tried[counts.kind] = tried, failed, first
+                self._tried[segment, counts.kind] = tried, failed, first
                 if failed == tried >= _HOPELESS:
                     journal.withdraw(_broken(counts.kind, journal))
                     raise StageError(

@@ -18,7 +18,6 @@ from corpusmill.schemas.inputs import InputFile, Split
 from corpusmill.schemas.manifest import SegmentRecord
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.shards import ShardJob
-from corpusmill.stages import CorpusStage
 from corpusmill.worker import SegmentJob
 
 __all__ = ["Engine"]
@@ -58,7 +57,7 @@ class Engine:
         """Show the gates the splits of earlier, finished batches, so that their documents count as seen."""
         by_place = {(record.segment, record.split): record for record in records}
         for segment, (gate, named) in enumerate(zip(self.gates, self.chain.gates, strict=True)):
-            if not isinstance(named.stage, CorpusStage):  # a tokenizer is trained on the batch at hand
+            if named.stage.ordered is None:  # a tokenizer is trained on the batch at hand
                 continue
             for split in sorted(split for at, split in by_place if at == segment):
                 gate.add(by_place[segment, split])
@@ -74,7 +73,7 @@ class Engine:
         Scheduler(self, batch, files, recorded, done).run()
 
     def segment_job(
-        self, split: Split, number: int, before: SegmentRecord | None, verdicts: pa.StructArray | None
+        self, split: Split, number: int, before: SegmentRecord | None, resolved: pa.Array | None
     ) -> SegmentJob:
         """Return the job of *split* in segment *number*."""
         return SegmentJob(
@@ -86,7 +85,7 @@ class Engine:
             segment=self.segments[number],
             signals=self.signals,
             spill=before.spill if before else None,
-            verdicts=verdicts,
+            resolved=resolved,
             input=self.recipe.input,
             settings=self.recipe.output,
             limits=self.recipe.limits,

@@ -18,7 +18,7 @@ from corpusmill.readers import Quarantined, SkippedRecord, read
 from corpusmill.schemas import CorpusmillError, RecipeError
 from corpusmill.schemas.inputs import Part, Split
 from corpusmill.schemas.recipe import Recipe
-from corpusmill.stages import CorpusStage, Pack, Tokenize
+from corpusmill.stages import Pack, Tokenize
 
 __all__ = ["explain_document", "find_document", "sample_documents"]
 
@@ -53,9 +53,10 @@ def explain_document(document: pa.RecordBatch, recipe: Recipe) -> list[str]:
     head = f"document {document.column('id')[0].as_py()}: "
     for named in name_stages(recipe.stages):
         stage = named.stage
-        if isinstance(stage, CorpusStage | Pack) or (isinstance(stage, Tokenize) and stage.tokenizer == "train"):
+        trained = isinstance(stage, Tokenize) and stage.tokenizer == "train"
+        if stage.ordered is not None or isinstance(stage, Pack) or trained:
             lines.append(f"\n[{named.name}] needs the whole corpus")
-            later += [named.name] if isinstance(stage, CorpusStage) else []
+            later += [named.name] if stage.ordered is not None else []
             continue
         before = document.column("text")[0].as_py() or ""
         lines.append(f"\n[{named.name}]")

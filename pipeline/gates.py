@@ -1,7 +1,7 @@
 """The ordered steps between segments: one owner that sees every split, in split order.
 
-A gate takes splits one after the other and says which of them may go on. A deduplicator lets each pass at once, with its
-verdicts; the tokenizer's gate holds the first splits until their text is enough to train on, then lets all pass.
+A gate takes splits one after the other and says which of them may go on. A deduplicator lets each pass at once, with what
+it resolved; the tokenizer's gate holds the first splits until their text is enough to train on, then lets all pass.
 """
 
 from __future__ import annotations
@@ -19,20 +19,19 @@ from corpusmill.journal import Journal, write_atomically
 from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.manifest import SegmentRecord, TokenizerMade
 from corpusmill.schemas.sizes import parse_size
-from corpusmill.stages import CorpusStage
-from corpusmill.stages.base import Index
+from corpusmill.stages.base import CorpusStage, Index
 from corpusmill.stages.tokenize import Tokenize, tokenizer_hash, train_tokenizer
 
 __all__ = ["Gate", "open_gate"]
 
-Passed = list[tuple[int, "pa.StructArray | None"]]
+Passed = list[tuple[int, "pa.Array | None"]]
 
 
 class Gate(Protocol):
     """An ordered step: `add` is called once per split in split order, `finish` when there are no more."""
 
     def add(self, record: SegmentRecord) -> Passed:
-        """Take a split; return the splits that may go on, each with the verdicts on its rows (None: all stay)."""
+        """Take a split; return those that may go on, each with what was resolved for its rows (None: they pass)."""
 
     def finish(self) -> Passed:
         """Return the splits that were still held."""
@@ -40,8 +39,9 @@ class Gate(Protocol):
 
 def open_gate(named: NamedStage, root: Path, journal: Journal) -> Gate:
     """Return the gate for a corpus stage or a tokenizer that is to be trained."""
-    if isinstance(named.stage, CorpusStage):
-        return _CorpusGate(named.stage, root)
+    ordered = named.stage.ordered
+    if ordered is not None:
+        return _CorpusGate(ordered, root)
     return _TrainingGate(named.stage, root, journal)
 
 

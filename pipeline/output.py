@@ -13,7 +13,7 @@ from corpusmill.recipe import recipe_table, stage_identities
 from corpusmill.schemas import OutputMismatchError, RecipeError
 from corpusmill.schemas.manifest import RecipeAccepted, SegmentRecord, ShardRecord, SplitPlanned
 from corpusmill.schemas.recipe import Recipe
-from corpusmill.stages import CorpusStage, Pack, Tokenize, known_stages
+from corpusmill.stages import Pack, Tokenize, known_stages
 from corpusmill.stages.tokenize import tokenizer_hash
 
 __all__ = ["LOCK", "check_ours", "check_recorded", "check_same_recipe", "distrust_spills", "remove_ours", "sweep"]
@@ -137,9 +137,11 @@ def check_same_recipe(
         return None
     table, stages = recipe_table(recipe), stage_identities(recipe)
     old, new = _by_stage(before.recipe), _by_stage(table)
-    lines = [*_differences(old, new), *_other_versions(before.stages, stages)]
-    shown = "\n".join(f"  {line}" for line in lines)
-    binding = [*_differences(_binding(old), _binding(new)), *_other_versions(_binding(before.stages), _binding(stages))]
+    versions_changed = _other_versions(before.stages, stages)
+    shown = "\n".join(f"  {line}" for line in [*_differences(old, new), *versions_changed.values()])
+    bound_before, bound = _binding(old), _binding(new)
+    binding = [line for name, line in versions_changed.items() if name in {*bound_before, *bound}]
+    binding = [*_differences(bound_before, bound), *binding]
     if accept and not binding:
         journal.append(RecipeAccepted(fingerprint=identity, recipe=table, versions=dict(versions), stages=stages))
         return f"accepted for what is still to be done:\n{shown}"
@@ -157,30 +159,35 @@ def check_same_recipe(
 
 
 def _binding(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a recipe that must stay as it is while an output grows.
-
-    Unknown stages belong to it: they may be corpus stages.
-    """
-    known = known_stages()
-    free = {kind for kind, cls in known.items() if not issubclass(cls, CorpusStage | Tokenize | Pack)}
-    bound = {
-        name: value
-        for name, value in table.items()
-        if name in _BOUND or name.partition("#")[0] not in {*free, "limits"}
-    }
-    if "input" in bound:
-        bound["input"] = {"split_size": table["input"]["split_size"]}
+    """Return the part of a recipe that must stay as it is while an output grows."""
+    bound = {name: value for name, value in table.items() if name in _BOUND or (name != "limits" and _is_bound(value))}
+    bound["input"] = {"split_size": table["input"]["split_size"]}
     return bound
 
 
-def _other_versions(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return one line per stage that both have, in another version or with other contents of its files."""
-    lines = []
+def _is_bound(stage: Mapping[str, Any]) -> bool:
+    """Return whether a stage of a recipe table shapes what documents still to come are compared with, or what shards hold.
+
+    What is no stage any more is bound: it may have been a corpus stage.
+    """
+    cls = known_stages().get(stage["kind"])
+    if cls is None:
+        return True
+    try:
+        made = cls(**{name: value for name, value in stage.items() if name in cls.__struct_fields__})
+    except (RecipeError, TypeError):
+        return True
+    return made.ordered is not None or isinstance(made, Tokenize | Pack)
+
+
+def _other_versions(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
+    """Return a line for each stage that both have, in another version or with other contents of its files."""
+    lines = {}
     for name in sorted({*old} & {*new}):
         if old[name] != new[name]:
             same = old[name][0] == new[name][0]
             what = "the contents of a file that it names" if same else f"version {old[name][0]} -> {new[name][0]}"
-            lines.append(f"{name}: {what}")
+            lines[name] = f"{name}: {what}"
     return lines
 
 

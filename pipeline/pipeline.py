@@ -17,7 +17,7 @@ from corpusmill.recipe import load_recipe
 from corpusmill.schemas import DOCUMENTS, RecipeError
 from corpusmill.schemas.manifest import Manifest
 from corpusmill.schemas.recipe import Recipe
-from corpusmill.stages import CorpusStage, Function, Pack, Stage
+from corpusmill.stages import Function, Pack, Stage
 
 __all__ = ["Pipeline"]
 
@@ -114,7 +114,8 @@ class Pipeline:
 
 def _step(stage: Stage) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """Return the function that applies *stage* and removes what it drops; a corpus stage remembers earlier batches."""
-    if not isinstance(stage, CorpusStage):
+    ordered = stage.ordered
+    if ordered is None:
         opened = stage.open()
 
         def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -123,13 +124,14 @@ def _step(stage: Stage) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
 
         return apply
 
-    sketch, index = stage.sketch(), stage.open_index()
+    sketch, index, settle = ordered.sketch(), ordered.open_index(), ordered.settle()
 
     def resolve(batch: pa.RecordBatch) -> pa.RecordBatch:
         known = index.add(0, pa.Table.from_batches([sketch(batch)]))
         if not known:
             raise RecipeError(f"{stage.kind} must see the whole corpus first: use Pipeline.run")
-        return batch.filter(pc.is_null(known[0][1]))
+        out, verdicts = settle(batch, known[0][1])
+        return out.filter(pc.is_null(verdicts))
 
     return resolve
 

@@ -31,7 +31,7 @@ from corpusmill.report import write_report
 from corpusmill.schemas import RecipeError
 from corpusmill.schemas.manifest import Manifest, RunFinished, TokenizerMade
 from corpusmill.schemas.recipe import Recipe
-from corpusmill.stages import CorpusStage, Pack, StripHtml, Tokenize
+from corpusmill.stages import Pack, StripHtml, Tokenize
 from corpusmill.stages.tokenize import tokenizer_hash
 
 __all__ = ["check_chain", "library_versions", "run"]
@@ -165,8 +165,9 @@ def check_chain(chain: Chain, *, processes: bool = False) -> None:
     if chain.pack is not None and chain.tokenize is not None:
         chain.pack.check_padding(chain.tokenize)
     for named in chain.stages:
-        if isinstance(named.stage, CorpusStage):
-            named.stage.sketch()
+        if named.stage.ordered is not None:
+            named.stage.ordered.sketch()
+            named.stage.ordered.settle()
         elif not isinstance(named.stage, Pack | Tokenize):
             named.stage.open()
         if processes:

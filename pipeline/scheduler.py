@@ -23,7 +23,7 @@ from corpusmill.journal import sync
 from corpusmill.limits import CpuLimitError
 from corpusmill.planning import event_of, plan_splits
 from corpusmill.progress import Standing
-from corpusmill.schemas import OutputMismatchError, RetryableError
+from corpusmill.schemas import OutputMismatchError, RetryableError, StageError
 from corpusmill.schemas.inputs import InputFile, Split
 from corpusmill.schemas.manifest import SegmentRecord, ShardRecord, SplitPlanned
 from corpusmill.shards import ShardJob, ShardPlanner, finished_rows, write_shard
@@ -79,7 +79,7 @@ class Scheduler:
         self._turn = [0] * gates  # position in _order of the split that each gate takes next
         self._closed = [False] * gates
         self._ready: list[tuple[int, int]] = []  # heap of (split, segment)
-        self._verdicts: dict[tuple[int, int], pa.StructArray | None] = {}
+        self._resolved: dict[tuple[int, int], pa.Array | None] = {}
         self._finished: set[int] = set()
         self._breaker = CircuitBreaker(engine.chain)
         self._sharded = 0  # position in _order of the split whose rows are planned into shards next
@@ -193,12 +193,12 @@ class Scheduler:
             if place is None:
                 return
             if place in self._done:
-                self._verdicts.pop(place, None)
+                self._resolved.pop(place, None)
                 self._advance(self._done[place])
                 continue
             split, segment = place
             before = self._done.get((split, segment - 1))
-            self._start(self._engine.segment_job(self._splits[split], segment, before, self._verdicts.pop(place, None)))
+            self._start(self._engine.segment_job(self._splits[split], segment, before, self._resolved.pop(place, None)))
 
     def _plan_ahead(self) -> None:
         """Have the next split planned, unless enough of them wait."""
@@ -242,8 +242,11 @@ class Scheduler:
         if self._all_planned and self._turn[number] == len(self._order) and not self._closed[number]:
             self._closed[number] = True
             passed += gate.finish()
-        for split, verdicts in passed:
-            self._verdicts[split, number + 1] = verdicts
+        for split, resolved in passed:
+            if resolved is not None and len(resolved) != self._done[split, number].kept:
+                name = self._engine.chain.gates[number].name
+                raise StageError(f"the index of {name} resolved other rows than it was given", stage=name, split=split)
+            self._resolved[split, number + 1] = resolved
             heapq.heappush(self._ready, (split, number + 1))
 
     def _plan_shards(self) -> None:

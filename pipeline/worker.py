@@ -35,12 +35,13 @@ from corpusmill.schemas.inputs import InputSettings, Split
 from corpusmill.schemas.manifest import FileRecord, SegmentRecord, StageCounts
 from corpusmill.schemas.recipe import LimitSettings, OutputSettings
 from corpusmill.stages import CorpusStage, Stage
-from corpusmill.stages.base import as_batch
+from corpusmill.stages.base import as_batch, with_columns
 from corpusmill.trail import READ, Culprit, Place, Trail
 
 __all__ = ["SegmentJob", "in_sample", "isolate", "peak_memory", "run_segment", "subset_of"]
 
 _EXCERPT = 500
+_RESOLVED = "corpusmill.resolved"  # the column on which what an index found out travels with the rows
 _LONGEST = 2_000  # characters of an error's words
 
 
@@ -56,7 +57,8 @@ class SegmentJob:
     segment: Segment
     signals: pa.Schema
     spill: str | None
-    verdicts: pa.StructArray | None
+    resolved: pa.Array | None
+    """What the index of the opening stage found out, one entry per spilled row."""
     input: InputSettings
     settings: OutputSettings
     limits: LimitSettings
@@ -147,6 +149,7 @@ def _forget_other_runs(run: str) -> None:
     if run != _current_run:
         _opened.cache_clear()
         _sketcher.cache_clear()
+        _settler.cache_clear()
         _current_run = run
 
 
@@ -159,6 +162,18 @@ def _opened(stage: Stage) -> Callable[[pa.RecordBatch], Any]:
 @lru_cache(maxsize=8)
 def _sketcher(stage: CorpusStage) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     return stage.sketch()
+
+
+@lru_cache(maxsize=8)
+def _settler(stage: CorpusStage) -> Callable[[pa.RecordBatch], Any]:
+    """Return the function that settles a batch whose last column is what the index resolved for each row."""
+    settle = stage.settle()
+
+    def run(batch: pa.RecordBatch) -> Any:
+        *names, resolved = batch.schema.names
+        return settle(batch.select(names), batch.column(resolved))
+
+    return run
 
 
 class _SegmentRun:
@@ -265,40 +280,43 @@ class _SegmentRun:
         return next((c.error for c in self._job.culprits if c.place == place and c.row == number), None)
 
     def _resume(self) -> Iterator[pa.RecordBatch]:
-        """Yield what the segment before left, without the rows that the ordered step dropped."""
+        """Yield what the segment before left, with what was resolved for each row as the last column, if anything was."""
         assert self._job.spill is not None
-        at = 0
-        opening = self._job.segment.opening
+        resolved, at = self._job.resolved, 0
         with pa.OSFile(str(self._root / self._job.spill)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
-                if opening is not None:
-                    assert self._job.verdicts is not None
-                    verdicts = self._job.verdicts.slice(at, batch.num_rows)
+                if resolved is not None:
+                    batch = with_columns(batch, {_RESOLVED: resolved.slice(at, batch.num_rows)})
                     at += batch.num_rows
-                    batch = self._drop(opening, batch, batch, verdicts)
                 yield batch
 
     def process(self, number: int, batch: pa.RecordBatch) -> None:
         """Take batch *number* through all stages of the segment and write what is left of it."""
-        stages = self._job.segment.stages
-        for step, named in enumerate(stages):
+        segment, step = self._job.segment, 0
+        if segment.opening is not None:
+            batch = self._step(Place(number, step), segment.opening, _settler(segment.opening.stage.ordered), batch)
+            step += 1
+        for named in segment.stages:
             if not batch.num_rows:
                 return
-            batch = self._step(Place(number, step), named, batch)
+            batch = self._step(Place(number, step), named, _opened(named.stage), batch)
+            step += 1
         if not batch.num_rows:
             return
-        if self._job.segment.closing is not None:
-            batch = self._sketch(Place(number, len(stages)), self._job.segment.closing, batch)
+        if segment.closing is not None:
+            batch = self._sketch(Place(number, step), segment.closing, batch)
         if self._job.last:
             self._finish(batch)
         else:
             self._spill.write(batch)
         self._record.kept += batch.num_rows
 
-    def _step(self, place: Place, named: NamedStage, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Apply one stage and remove the rows it drops."""
+    def _step(
+        self, place: Place, named: NamedStage, function: Callable[[pa.RecordBatch], Any], batch: pa.RecordBatch
+    ) -> pa.RecordBatch:
+        """Apply one stage, opened as *function*, and remove the rows it drops."""
         started = time.process_time()
-        parts = self._isolated(place, named, _opened(named.stage), batch)
+        parts = self._isolated(place, named, function, batch)
         if not parts:
             return batch.slice(0, 0)
         if len(parts) == 1:
@@ -407,7 +425,7 @@ class _SegmentRun:
     def _sketch(self, place: Place, named: NamedStage, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Write one sketch per row and return the rows that have one."""
         started = time.process_time()
-        parts = self._isolated(place, named, _sketcher(named.stage), batch)
+        parts = self._isolated(place, named, _sketcher(named.stage.ordered), batch)
         for _, sketches in parts:
             self._sketches.write(sketches)
         self._count(named).seconds += time.process_time() - started

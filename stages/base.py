@@ -26,6 +26,7 @@ __all__ = [
     "CorpusStage",
     "DocumentStage",
     "Index",
+    "Settle",
     "Stage",
     "as_batch",
     "checked_setting",
@@ -68,6 +69,11 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """The name of the stage in recipes, manifests and reports."""
         return str(self.__struct_config__.tag)
 
+    @property
+    def ordered(self) -> CorpusStage | None:
+        """The corpus stage that this one is with these settings; None if it looks at one document at a time."""
+        return None
+
     def open(self) -> BatchFunction:
         """Build the worker-side function. Everything expensive happens here, once per worker."""
         raise NotImplementedError
@@ -91,7 +97,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if isinstance(batch, pa.RecordBatch):
             return run(batch)
         # Documents that are compared with each other must lie in one batch; others need not be copied together.
-        parts = [] if isinstance(self, CorpusStage) else batch.to_batches()
+        parts = [] if self.ordered is not None else batch.to_batches()
         done = [run(part) for part in parts or [as_batch(batch)]]
         return pa.Table.from_batches([out for out, _ in done]), pa.concat_arrays([verdicts for _, verdicts in done])
 
@@ -231,34 +237,63 @@ def _documents(batch: pa.RecordBatch, wanted: tuple[str, ...]) -> list[Document]
 
 
 class Index(Protocol):
-    """The ordered, single-owner half of a corpus stage: it sees the sketches of every split in split order."""
+    """The ordered, single-owner half of a corpus stage: it sees the sketches of every split in split order.
 
-    def add(self, split: int, sketches: pa.Table) -> list[tuple[int, pa.StructArray]]:
-        """Take the sketches of *split*; return the splits whose verdicts are now known, with one verdict per row."""
+    What it finds out is one Arrow array per split, with one entry per row: the verdicts, or whatever `settle` makes them of.
+    """
 
-    def finish(self) -> list[tuple[int, pa.StructArray]]:
-        """Return the verdicts of the splits still waiting: there are no more."""
+    def add(self, split: int, sketches: pa.Table) -> list[tuple[int, pa.Array]]:
+        """Take the sketches of *split*; return the splits that are now resolved, with one entry per row."""
+
+    def finish(self) -> list[tuple[int, pa.Array]]:
+        """Return the splits that still waited: there are no more."""
+
+
+Settle = Callable[[pa.RecordBatch, pa.Array], tuple[pa.RecordBatch, pa.StructArray]]
+"""A batch and what the index resolved for its rows in; the same rows and one verdict per row (null = keep) out."""
 
 
 class CorpusStage(Stage, frozen=True, kw_only=True):
-    """A stage whose verdicts depend on other documents: sketched by any worker, resolved in order by one owner."""
+    """A stage that needs other documents: sketched by any worker, resolved in order by one owner, settled by any worker."""
+
+    rewrites: ClassVar[tuple[str, ...]] = ()
+    """Fields that `settle` may change."""
+    keeps_one: ClassVar[bool] = True
+    """Whether it drops documents because another one is kept, which a later stage had better not drop."""
+
+    @property
+    def ordered(self) -> CorpusStage | None:
+        """This stage itself."""
+        return self
 
     def sketch(self) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         """Build the function that any worker runs: a batch in, one sketch per row out."""
         raise NotImplementedError
 
     def open_index(self) -> Index:
-        """Return a new, empty index. Adding the same sketches in the same order always gives the same verdicts."""
+        """Return a new, empty index. Adding the same sketches in the same order always resolves them in the same way."""
         raise NotImplementedError
+
+    def settle(self) -> Settle:
+        """Build the function that any worker runs on the rows that were sketched and what the index resolved for them.
+
+        By default that is the verdicts, and the rows stay as they are.
+        """
+        return _as_resolved
 
     def open(self) -> BatchFunction:
         """Judge a batch against itself only: what calling the stage on one batch means."""
-        sketch = self.sketch()
+        sketch, settle = self.sketch(), self.settle()
 
         def run(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.StructArray]:
             index = self.open_index()
             known = index.add(0, pa.Table.from_batches([sketch(batch)])) + index.finish()
-            (verdicts,) = [verdicts for _, verdicts in known]
-            return batch, verdicts
+            (resolved,) = [resolved for _, resolved in known]
+            return settle(batch, resolved)
 
         return run
+
+
+def _as_resolved(batch: pa.RecordBatch, resolved: pa.Array) -> tuple[pa.RecordBatch, pa.StructArray]:
+    """Return a batch as it is, with verdicts that are what was resolved."""
+    return batch, resolved
