@@ -15,7 +15,7 @@ from corpusmill.journal import Journal
 from corpusmill.progress import Progress
 from corpusmill.scheduler import Scheduler
 from corpusmill.schemas.inputs import InputFile, Split
-from corpusmill.schemas.manifest import SegmentRecord
+from corpusmill.schemas.manifest import CorpusFacts, SegmentRecord
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.shards import ShardJob
 from corpusmill.worker import SegmentJob
@@ -71,6 +71,9 @@ class Engine:
         *recorded* and *done* are the splits and the work that the journal already holds of them.
         """
         Scheduler(self, batch, files, recorded, done).run()
+        for gate, named in zip(self.gates, self.chain.gates, strict=True):
+            if facts := gate.facts():
+                self.journal.append(CorpusFacts(stage=named.name, facts=facts))
 
     def segment_job(
         self, split: Split, number: int, before: SegmentRecord | None, resolved: pa.Array | None

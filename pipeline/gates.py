@@ -19,7 +19,7 @@ from corpusmill.journal import Journal, write_atomically
 from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.manifest import SegmentRecord, TokenizerMade
 from corpusmill.schemas.sizes import parse_size
-from corpusmill.stages.base import CorpusStage, Index
+from corpusmill.stages.base import CorpusStage, Index, TellingIndex
 from corpusmill.stages.tokenize import Tokenize, tokenizer_hash, train_tokenizer
 
 __all__ = ["Gate", "open_gate"]
@@ -35,6 +35,9 @@ class Gate(Protocol):
 
     def finish(self) -> Passed:
         """Return the splits that were still held."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is worth telling of all documents so far (see `CorpusFacts`)."""
 
 
 def open_gate(named: NamedStage, root: Path, journal: Journal) -> Gate:
@@ -65,6 +68,9 @@ class _CorpusGate:
 
     def finish(self) -> Passed:
         return list(self._index.finish())
+
+    def facts(self) -> dict[str, Any]:
+        return self._index.facts() if isinstance(self._index, TellingIndex) else {}
 
     def _sketches(self, record: SegmentRecord) -> pa.Table:
         """Return the sketches of a split, memory-mapped: what the index keeps of them costs disk, not memory."""
@@ -114,6 +120,9 @@ class _TrainingGate:
             self._trained = True
         held, self._held = self._held, []
         return [(record.split, None) for record in held]
+
+    def facts(self) -> dict[str, Any]:
+        return {}  # the tokenizer has an event of its own
 
     def _sample(self) -> Iterator[str]:
         """Yield the texts of the held splits, in order, up to the size of the sample."""

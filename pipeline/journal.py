@@ -18,6 +18,7 @@ import msgspec
 
 from corpusmill.schemas import LockedError, OutputMismatchError
 from corpusmill.schemas.manifest import (
+    CorpusFacts,
     InputsMoved,
     RecipeAccepted,
     RunFinished,
@@ -41,7 +42,15 @@ __all__ = [
 ]
 
 Event = (
-    RunStarted | RecipeAccepted | SplitPlanned | InputsMoved | TokenizerMade | SegmentRecord | ShardRecord | RunFinished
+    RunStarted
+    | RecipeAccepted
+    | SplitPlanned
+    | InputsMoved
+    | TokenizerMade
+    | SegmentRecord
+    | ShardRecord
+    | CorpusFacts
+    | RunFinished
 )
 _TEMPORARY = ".part"  # ends the name of a file that is being written
 

@@ -17,6 +17,7 @@ from corpusmill.journal import Event, Journal, by_batch, write_atomically
 from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.inputs import SkippedFile
 from corpusmill.schemas.manifest import (
+    CorpusFacts,
     DocumentCounts,
     Manifest,
     RecipeAccepted,
@@ -68,6 +69,7 @@ def compile_manifest(
             for at, (start, (splits, mine)) in enumerate(zip(starts, by_batch(events), strict=True))
         ],
         fingerprints=_added({r.fingerprint: 1} for r in records if r.segment == last),
+        corpus_stages={event.stage: event.facts for event in events if isinstance(event, CorpusFacts)},
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-__all__ = ["aligned", "duration", "rate", "rounded", "size"]
+__all__ = ["aligned", "duration", "rate", "rounded", "shown", "size", "spoken"]
 
 
 def duration(seconds: float) -> str:
@@ -53,6 +54,28 @@ def rounded(number: float) -> str:
         if number >= limit:
             return f"{float(f'{number / limit:.2g}'):g} {name}"
     return f"{number:.0f}"
+
+
+def spoken(name: str) -> str:
+    """Return the name of a value as people say it.
+
+    >>> spoken("lines_removed")
+    'lines removed'
+    """
+    return name.replace("_", " ")
+
+
+def shown(value: Any) -> str:
+    """Return any value as people read it.
+
+    >>> shown(12345), shown(0.12345), shown("example.org"), shown(None), shown(True)
+    ('12,345', '0.123', 'example.org', '', 'yes')
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "yes", False: "no"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    return rate(value) if isinstance(value, float) else str(value)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

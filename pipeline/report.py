@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.journal import write_atomically
-from corpusmill.readable import rate
+from corpusmill.readable import rate, shown, spoken
 from corpusmill.schemas.manifest import Manifest
 from corpusmill.side_tables import examples, quarantined, signals
 from corpusmill.summary import budget, reasons, speed, stage_rate
@@ -72,6 +72,9 @@ def _page(root: Path, manifest: Manifest) -> Iterator[str]:
             for stage, reason, n in reasons(manifest.stages)
         ),
     )
+    for stage, facts in manifest.corpus_stages.items():
+        yield f"<h2>{escape(stage)}: across the corpus</h2>"
+        yield from _facts(facts)
     if manifest.languages:
         yield "<h2>Languages of kept documents</h2>"
         most = max(manifest.languages.values())
@@ -108,6 +111,20 @@ def _funnel(manifest: Manifest) -> Iterator[list[str]]:
             f"{stage.seconds:.2f}",
             stage_rate(stage),
         ]
+
+
+def _facts(facts: dict[str, Any]) -> Iterator[str]:
+    """Yield what a corpus stage told: one table of single values, and one for each table."""
+    single = {name: value for name, value in facts.items() if not isinstance(value, list)}
+    if single:
+        yield _table(["", "#"], ([escape(spoken(name)), escape(shown(value))] for name, value in single.items()))
+    for name, rows in facts.items():
+        if isinstance(rows, list) and rows:
+            heads = [
+                f"#{spoken(key)}" if isinstance(value, int | float) else spoken(key) for key, value in rows[0].items()
+            ]
+            yield f"<h3>{escape(spoken(name))}</h3>"
+            yield _table([escape(head) for head in heads], ([escape(shown(v)) for v in row.values()] for row in rows))
 
 
 def _signals(root: Path, manifest: Manifest) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from corpusmill.readable import aligned, duration, rate, rounded, size
+from corpusmill.readable import aligned, duration, rate, rounded, shown, size, spoken
 from corpusmill.schemas.inputs import SkippedFile
 from corpusmill.schemas.manifest import Manifest, StageCounts
 
@@ -35,7 +35,7 @@ def summary(root: Path, manifest: Manifest) -> str:
     records = sum(manifest.inputs["skipped_records"].values())
     if records:
         lines.append(f"WARC records that are no documents {records:,}")
-    lines += ["", *_stages(manifest.stages), speed(manifest), ""]
+    lines += ["", *_stages(manifest.stages), speed(manifest), *_facts(manifest), ""]
     if manifest.tokenizer is not None:
         lines += [f"tokens         {manifest.tokens:>12,}  {budget(manifest.tokens)}"]
     if manifest.languages:
@@ -137,6 +137,14 @@ def _stages(stages: Sequence[StageCounts]) -> list[str]:
         speed_ = stage_rate(stage) if stage is not whole else ""
         rows.append([stage.kind, *(f"{count:,}" for count in counts), f"{stage.seconds:,.2f}", speed_])
     return [line.rstrip() for line in aligned(rows)]
+
+
+def _facts(manifest: Manifest) -> Iterator[str]:
+    """Yield a line for each corpus stage with the single values that it told; the report has its tables."""
+    for stage, facts in manifest.corpus_stages.items():
+        parts = [f"{spoken(name)} {shown(value)}" for name, value in facts.items() if not isinstance(value, list)]
+        if parts:
+            yield f"{stage}: {', '.join(parts)}"
 
 
 def _share(part: int, whole: int) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from corpusmill.schemas.inputs import InputFile, SkippedFile
 
 __all__ = [
+    "CorpusFacts",
     "DocumentCounts",
     "FileRecord",
     "InputsMoved",
@@ -173,6 +174,16 @@ class InputsMoved(msgspec.Struct, frozen=True, kw_only=True, tag="moved", tag_fi
     times: dict[str, int] = msgspec.field(default_factory=dict)
 
 
+class CorpusFacts(msgspec.Struct, frozen=True, kw_only=True, tag="facts", tag_field="event"):
+    """What the index of a corpus stage has to say at the end of a batch, of all documents so far; the last event counts.
+
+    Values are numbers and words, or tables: lists of rows with the same names.
+    """
+
+    stage: str
+    facts: dict[str, Any]
+
+
 class RunFinished(msgspec.Struct, frozen=True, kw_only=True, tag="done", tag_field="event"):
     """The end of a batch: every split of it is in a shard, a reject, or quarantine."""
 
@@ -201,3 +212,5 @@ class Manifest(msgspec.Struct, kw_only=True):
     runs: list[dict[str, Any]]
     fingerprints: dict[str, int] = msgspec.field(default_factory=dict)
     """How many splits were finished under which fingerprint: more than one where other versions were accepted."""
+    corpus_stages: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    """By corpus stage: what its index had to say of the whole corpus (see `CorpusFacts`)."""

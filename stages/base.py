@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints, runtime_checkable
 
 import msgspec
 import pyarrow as pa
@@ -28,6 +28,7 @@ __all__ = [
     "Index",
     "Settle",
     "Stage",
+    "TellingIndex",
     "as_batch",
     "checked_setting",
     "with_columns",
@@ -247,6 +248,17 @@ class Index(Protocol):
 
     def finish(self) -> list[tuple[int, pa.Array]]:
         """Return the splits that still waited: there are no more."""
+
+
+@runtime_checkable
+class TellingIndex(Protocol):
+    """An index that has something to tell of all documents that it has seen."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain data for the manifest and the report: by name a number, words, or a table.
+
+        A table is a list of rows with the same names. All of it is a function of the sketches, and bounded.
+        """
 
 
 Settle = Callable[[pa.RecordBatch, pa.Array], tuple[pa.RecordBatch, pa.StructArray]]

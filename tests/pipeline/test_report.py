@@ -182,3 +182,16 @@ def test_the_quarantine_is_shown_up_to_a_limit(tmp_path: Path) -> None:
     files = [put(tmp_path, f"quarantine/{n}.parquet", pa.table({"source": [str(n)] * 600})) for n in range(2)]
     rows = quarantined(tmp_path, made_up(files=files), 700)
     assert [row["source"] for row in rows] == ["0"] * 600 + ["1"] * 100
+
+
+def test_what_corpus_stages_tell_is_shown_and_escaped(tmp_path: Path) -> None:
+    hosts = [{"host": "<b>.example", "lines": 1200, "share": 0.12345}, {"host": "b.example", "lines": 1, "share": 0.0}]
+    facts = {"remove_repeated_lines": {"lines_removed": 1201, "by_host": hosts}, "deduplicate": {"by_size": []}}
+    manifest = made_up(corpus_stages=facts)
+    write_report(tmp_path, manifest)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<td>lines removed</td><td class=number>1,201</td>" in page
+    assert "<th>host</th><th class=number>lines</th>" in page
+    assert "<td>&lt;b&gt;.example</td><td class=number>1,200</td><td class=number>0.123</td>" in page
+    assert "<b>.example" not in page
+    assert "remove_repeated_lines: lines removed 1,201" in summary(tmp_path, manifest).splitlines()
