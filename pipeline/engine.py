@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from corpusmill.chain import Chain
+from corpusmill.corpus_gate import CorpusGate
 from corpusmill.gates import Gate, open_gate
 from corpusmill.journal import Journal
 from corpusmill.progress import Progress
@@ -51,17 +52,29 @@ class Engine:
         self.run_id = uuid.uuid4().hex
         self.signals = pa.schema(chain.signal_fields())
         self.segments = chain.with_tokenizer(str(root / "tokenizer.json")).segments  # as workers run them
-        self.gates: list[Gate] = [open_gate(gate, root, journal) for gate in chain.gates]
+        self.gates: list[Gate] = [open_gate(gate, number, root, journal) for number, gate in enumerate(chain.gates)]
+
+    def restore(self) -> None:
+        """Let the gates go on with what they saved, as far as it fits the journal."""
+        places = {
+            (event.segment, event.split): event for event in self.journal.events if isinstance(event, SegmentRecord)
+        }
+        for segment, gate in enumerate(self.gates):
+            if isinstance(gate, CorpusGate):
+                records = {split: record for (at, split), record in places.items() if at == segment}
+                gate.restore(records, {split for at, split in places if at == segment + 1})
 
     def replay(self, records: Sequence[SegmentRecord]) -> None:
         """Show the gates the splits of earlier, finished batches, so that their documents count as seen."""
         by_place = {(record.segment, record.split): record for record in records}
-        for segment, (gate, named) in enumerate(zip(self.gates, self.chain.gates, strict=True)):
-            if named.stage.ordered is None:  # a tokenizer is trained on the batch at hand
+        for segment, gate in enumerate(self.gates):
+            if not isinstance(gate, CorpusGate):  # a tokenizer is trained on the batch at hand
                 continue
             for split in sorted(split for at, split in by_place if at == segment):
                 gate.add(by_place[segment, split])
             gate.finish()
+            for split in (split for at, split in by_place if at == segment):
+                gate.release(split)
 
     def run(
         self, batch: int, files: Sequence[InputFile], recorded: Sequence[Split], done: Sequence[SegmentRecord]
@@ -72,6 +85,8 @@ class Engine:
         """
         Scheduler(self, batch, files, recorded, done).run()
         for gate, named in zip(self.gates, self.chain.gates, strict=True):
+            if isinstance(gate, CorpusGate):
+                gate.save()
             if facts := gate.facts():
                 self.journal.append(CorpusFacts(stage=named.name, facts=facts))
 

@@ -7,7 +7,6 @@ it resolved; the tokenizer's gate holds the first splits until their text is eno
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,16 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.chain import NamedStage
+from corpusmill.corpus_gate import CorpusGate, Passed
 from corpusmill.journal import Journal, write_atomically
-from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.manifest import SegmentRecord, TokenizerMade
 from corpusmill.schemas.sizes import parse_size
-from corpusmill.stages.base import CorpusStage, Index, TellingIndex
 from corpusmill.stages.tokenize import Tokenize, tokenizer_hash, train_tokenizer
 
 __all__ = ["Gate", "open_gate"]
-
-Passed = list[tuple[int, "pa.Array | None"]]
 
 
 class Gate(Protocol):
@@ -36,59 +32,18 @@ class Gate(Protocol):
     def finish(self) -> Passed:
         """Return the splits that were still held."""
 
+    def release(self, split: int) -> None:
+        """Forget what was resolved for a split: it is through the next segment, and recorded."""
+
     def facts(self) -> dict[str, Any]:
         """Return what is worth telling of all documents so far (see `CorpusFacts`)."""
 
 
-def open_gate(named: NamedStage, root: Path, journal: Journal) -> Gate:
-    """Return the gate for a corpus stage or a tokenizer that is to be trained."""
-    ordered = named.stage.ordered
-    if ordered is not None:
-        return _CorpusGate(ordered, root)
+def open_gate(named: NamedStage, segment: int, root: Path, journal: Journal) -> Gate:
+    """Return the gate behind *segment*, for a corpus stage or a tokenizer that is to be trained."""
+    if named.stage.ordered is not None:
+        return CorpusGate(named, segment, root)
     return _TrainingGate(named.stage, root, journal)
-
-
-class _CorpusGate:
-    def __init__(self, stage: CorpusStage, root: Path) -> None:
-        self._stage = stage
-        self._root = root
-
-    @cached_property
-    def _index(self) -> Index:
-        return (
-            self._stage.open_index()
-        )  # when the first split comes: workers begin before the libraries of an index are loaded
-
-    @cached_property
-    def _empty(self) -> pa.Table:
-        return pa.Table.from_batches([], schema=_sketch_schema(self._stage))
-
-    def add(self, record: SegmentRecord) -> Passed:
-        return list(self._index.add(record.split, self._sketches(record)))
-
-    def finish(self) -> Passed:
-        return list(self._index.finish())
-
-    def facts(self) -> dict[str, Any]:
-        return self._index.facts() if isinstance(self._index, TellingIndex) else {}
-
-    def _sketches(self, record: SegmentRecord) -> pa.Table:
-        """Return the sketches of a split, memory-mapped: what the index keeps of them costs disk, not memory."""
-        if record.sketches is None:
-            return self._empty
-        try:
-            with pa.ipc.open_stream(pa.memory_map(str(self._root / record.sketches.path))) as stream:
-                return stream.read_all()
-        except (OSError, pa.ArrowInvalid) as error:
-            raise OutputMismatchError(
-                f"{record.sketches.path} is missing or damaged ({error}): restore it, or --restart to begin again"
-            ) from error
-
-
-def _sketch_schema(stage: CorpusStage) -> pa.Schema:
-    """Return the schema of the sketches of *stage*: that of the sketch of no document."""
-    nothing = pa.record_batch({"id": pa.array([], pa.string()), "text": pa.array([], pa.large_string())})
-    return stage.sketch()(nothing).schema
 
 
 class _TrainingGate:
@@ -120,6 +75,9 @@ class _TrainingGate:
             self._trained = True
         held, self._held = self._held, []
         return [(record.split, None) for record in held]
+
+    def release(self, split: int) -> None:
+        pass
 
     def facts(self) -> dict[str, Any]:
         return {}  # the tokenizer has an event of its own

@@ -20,7 +20,7 @@ __all__ = ["LOCK", "check_ours", "check_recorded", "check_same_recipe", "distrus
 
 _FOLDERS = ("shards", "rejects", "signals", "quarantine")
 _FILES = ("manifest.json", "report.html", "tokenizer.json")
-_STATE = ("spill", "sketches", "trail")
+_STATE = ("spill", "sketches", "trail", "index")
 _BOUND = ("seed", "input", "output")
 LOCK = "lock"
 _BOOT = "boot"

@@ -227,6 +227,8 @@ def _work(engine: Engine, journal: Journal, workers: int) -> None:
     """Finish every batch that is not finished, in order."""
     batches = by_batch(journal.events)
     finished = journal.finished_runs
+    if finished < len(batches):
+        engine.restore()
     for batch, (files, (planned, done)) in enumerate(zip(known_files(journal), batches, strict=True)):
         if batch < finished:
             if finished < len(batches):

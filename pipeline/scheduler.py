@@ -222,6 +222,7 @@ class Scheduler:
         if record.segment == 0:
             self._clean(part.spool for part in self._splits[record.split].parts if part.spool)
         else:
+            self._engine.gates[record.segment - 1].release(record.split)
             before = self._done[record.split, record.segment - 1].spill
             self._clean((before,) if before else ())
         if record.segment == self._engine.last:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints, runtime_checkable
 
 import msgspec
@@ -27,6 +28,7 @@ __all__ = [
     "DocumentStage",
     "Index",
     "Settle",
+    "SketchReader",
     "Stage",
     "TellingIndex",
     "as_batch",
@@ -261,6 +263,9 @@ class TellingIndex(Protocol):
         """
 
 
+SketchReader = Callable[[int], pa.Table]
+"""The sketches of a split that was added before, read again; memory-mapped where they lie on disk."""
+
 Settle = Callable[[pa.RecordBatch, pa.Array], tuple[pa.RecordBatch, pa.StructArray]]
 """A batch and what the index resolved for its rows in; the same rows and one verdict per row (null = keep) out."""
 
@@ -282,8 +287,15 @@ class CorpusStage(Stage, frozen=True, kw_only=True):
         """Build the function that any worker runs: a batch in, one sketch per row out."""
         raise NotImplementedError
 
-    def open_index(self) -> Index:
-        """Return a new, empty index. Adding the same sketches in the same order always resolves them in the same way."""
+    def open_index(self, reader: SketchReader | None = None) -> Index:
+        """Return a new, empty index. Adding the same sketches in the same order always resolves them in the same way.
+
+        *reader* gives the sketches of a split again, so that the index need not keep them; without one it must.
+        """
+        raise NotImplementedError
+
+    def load_index(self, folder: Path) -> Index:
+        """Return the index that was saved in *folder*; only for stages whose index has `save`."""
         raise NotImplementedError
 
     def settle(self) -> Settle:

@@ -23,7 +23,7 @@ import xxhash
 from msgspec import Meta
 
 from corpusmill.schemas import Drop, RecipeError, verdict_array
-from corpusmill.stages.base import CorpusStage
+from corpusmill.stages.base import CorpusStage, SketchReader
 
 __all__ = ["Deduplicate", "bands_for", "jaccard", "shingle_hashes", "words"]
 
@@ -180,7 +180,7 @@ class Deduplicate(CorpusStage, frozen=True, kw_only=True):
 
         return run
 
-    def open_index(self) -> _Index:
+    def open_index(self, reader: SketchReader | None = None) -> _Index:  # noqa: ARG002
         """Return an empty index; about 5 kB of memory a kept document (datasketch's tables are Python sets)."""
         return _Index(self)
 

@@ -24,7 +24,7 @@ from corpusmill.schemas.inputs import InputSettings
 from corpusmill.schemas.manifest import CorpusFacts
 from corpusmill.schemas.recipe import LimitSettings, OutputSettings, Recipe
 from corpusmill.stages import CorpusStage, Deduplicate, NormalizeText, Tokenize
-from corpusmill.stages.base import Settle, with_columns
+from corpusmill.stages.base import Settle, SketchReader, with_columns
 from support import stop_after
 
 
@@ -48,7 +48,7 @@ class Numbered(CorpusStage, frozen=True, kw_only=True):
 
         return run
 
-    def open_index(self) -> Numbers:
+    def open_index(self, reader: SketchReader | None = None) -> Numbers:
         return Numbers(self.short)
 
     def settle(self) -> Settle:
