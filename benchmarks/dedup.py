@@ -133,7 +133,7 @@ def measure(options: argparse.Namespace, systems: list[System]) -> None:
     line, documents, megabytes = describe(options.texts)
     results = in_turns(chosen, options.directory, options.texts.resolve(), options.rounds, options.core)
     print(heading(sys.argv[1:], results))
-    print(f"\n{line}; {options.rounds} rounds.\n")
+    print(f"\n{line}; {options.rounds} rounds. × is how many times as long as the first row.\n")
     print(table(results, documents, megabytes))
 
 
@@ -179,7 +179,10 @@ def judge_quality(options: argparse.Namespace) -> None:
 
 
 def _words() -> Callable[[str], list[str]]:
-    found: Any = importlib.import_module("corpusmill.stages.signature").words
+    try:
+        found: Any = importlib.import_module("corpusmill.stages.signature").words
+    except ModuleNotFoundError:
+        found = importlib.import_module("corpusmill.stages.deduplicate").words
     return lambda text: list(found(text))
 
 

@@ -19,6 +19,7 @@ from dedup_measure import Mask, Sketch, Texts
 from corpusmill import Pipeline
 from corpusmill.stages import Deduplicate
 
+TAKES_ARROW = True  # so the texts are not turned into strings for it
 _BATCH = 1_024  # documents, about what the runner hands to a stage
 _SETTINGS: dict[str, dict[str, Any]] = {
     "exact": {},
