@@ -14,22 +14,21 @@ first verb. Each peer does what its own documentation or pipeline does; the modu
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import dedup_quality as quality
 import pyarrow as pa
 import pyarrow.parquet as pq
 from dedup_processes import FailedError, System, describe, heading, in_turns, machine, one_run, say, table
 from dedup_texts import write_texts
+
+from corpusmill.stages.signature import words
 
 _ROOT = Path(__file__).resolve().parent.parent
 _BEFORE = "32f17a7"  # the last revision whose signatures and index were datasketch's
@@ -142,7 +141,7 @@ def judge_quality(options: argparse.Namespace) -> None:
     texts = [record["text"] for record in quality.read_lines(options.data / "docs.jsonl.gz")]
     given = quality.Truth.read(len(texts), options.data / "pairs.jsonl.gz")
     say("comparing all pairs by the words of this project")
-    own = quality.Truth.compute(texts, _words())
+    own = quality.Truth.compute(texts, words)
     rows: list[tuple[str, quality.Truth, list[bool] | str]] = [
         ("perfect, first wins, 0.8 (what the scoring gives)", given, quality.first_wins(given, 0.8))
     ]
@@ -176,14 +175,6 @@ def judge_quality(options: argparse.Namespace) -> None:
     print(f"{len(texts):,} documents, {sum(map(len, given.neighbours)) // 2:,} pairs of at least {quality.LEAST}.\n")
     print(_scores(rows))
     print(f"\n{_curves(rows)}")
-
-
-def _words() -> Callable[[str], list[str]]:
-    try:
-        found: Any = importlib.import_module("corpusmill.stages.signature").words
-    except ModuleNotFoundError:
-        found = importlib.import_module("corpusmill.stages.deduplicate").words
-    return lambda text: list(found(text))
 
 
 def _scores(rows: list[tuple[str, quality.Truth, list[bool] | str]]) -> str:
