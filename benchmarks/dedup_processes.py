@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,8 +145,8 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def heading(arguments: Iterable[str], results: dict[System, list[Run] | str]) -> str:
-    """Return the command, the machine and the versions that the figures were made with, as Markdown."""
+def environments_of(results: dict[System, list[Run] | str]) -> str:
+    """Return the versions in every environment, as Markdown."""
     packages = (
         "corpusmill",
         "numba",
@@ -160,14 +159,12 @@ def heading(arguments: Iterable[str], results: dict[System, list[Run] | str]) ->
         "numpy",
         "pyarrow",
     )
-    lines = [f"`{shlex.join(['python', 'benchmarks/dedup.py', *arguments])}`", "", machine(), ""]
     seen: dict[str, str] = {}
     for system, runs in results.items():
         if isinstance(runs, list) and runs:
             versions = runs[0].versions
-            seen[system.environment or "this one"] = ", ".join(f"{n} {versions[n]}" for n in packages if n in versions)
-    lines += [f"- environment {name}: {versions}" for name, versions in seen.items()]
-    return "\n".join(lines)
+            seen[system.environment or "ours"] = ", ".join(f"{n} {versions[n]}" for n in packages if n in versions)
+    return "\n".join(f"- {name}: {versions}" for name, versions in seen.items())
 
 
 def machine() -> str:
