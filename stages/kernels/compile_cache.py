@@ -3,8 +3,8 @@
 numba's own cache raises where no directory can be written to (a read-only installation for a user without a home), where the
 disk is full, and where a file of it is damaged; and it looks at the source file of a kernel alone, so that a kernel goes on
 running the old code of a function that it calls in another file. Here every trouble means that the kernel is compiled again, and
-the sources of all kernels together decide whether a file is fresh. The attributes used are numba's private ones: if a later
-version renames them, kernels are compiled in every process, which a test notices.
+the sources of all kernel modules that a kernel's module imports decide whether a file is fresh. The attributes used are numba's
+private ones: if a later version renames them, kernels are compiled in every process, which a test notices.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import functools
 import hashlib
 import importlib
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,20 @@ from typing import Any
 __all__ = ["keep_compiled"]
 
 _FOLDER = Path(__file__).parent
+_IMPORT = re.compile(rb"^from corpusmill\.stages\.kernels\.(\w+) import", re.MULTILINE)
 
 
 @functools.cache
-def _sources() -> bytes:
-    """Return the hash of the sources of all kernels as they are on disk."""
-    digest = hashlib.sha256()
-    for path in sorted(_FOLDER.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return digest.digest()
+def _stamp(module: str) -> bytes:
+    """Return the hash of the source of *module*, of the kernel modules that it imports, of those that they import, and so on."""
+    sources: dict[str, bytes] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in sources:
+            sources[name] = (_FOLDER / f"{name}.py").read_bytes()
+            waiting += [found.decode() for found in _IMPORT.findall(sources[name])]
+    return hashlib.sha256(b"".join(hashlib.sha256(sources[name]).digest() for name in sorted(sources))).digest()
 
 
 def keep_compiled(dispatcher: Any) -> Any:
@@ -58,10 +64,11 @@ class _Cache:
         self._inner = caching.FunctionCache(function)
         # One name for each state of the sources: two versions that run at the same time cannot mix up their files.
         implementation = self._inner._impl  # noqa: SLF001
+        stamp = _stamp(Path(function.__code__.co_filename).stem)
         self._inner._cache_file = caching.IndexDataCacheFile(  # noqa: SLF001
             cache_path=self._inner.cache_path,
-            filename_base=f"{implementation.filename_base}-{_sources().hex()[:12]}",
-            source_stamp=_sources(),
+            filename_base=f"{implementation.filename_base}-{stamp.hex()[:12]}",
+            source_stamp=stamp,
         )
 
     @property

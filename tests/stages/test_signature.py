@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 import xxhash
+from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.stages.characters import SPACE, WordKind, character_table
-from corpusmill.stages.signature import (
-    Sketches,
-    sketch,
-    words,
-)
+from corpusmill.stages.signature import SignatureScheme, Sketches, sketch, words
 
 # ---------------------------------------------------------------------------------------------------- the reference
 
@@ -111,3 +110,70 @@ def test_bytes_that_are_not_utf8_become_replacement_characters(texts: list[bytes
         [text.decode("utf-8", "replace") for text in texts],
         pa.Array.from_buffers(pa.large_string(), len(array), array.buffers()),
     )
+
+
+# --------------------------------------------------------------------------------------------------- as datasketch has it
+
+
+def datasketch_signature(found: list[str], size: int, permutations: int, scheme: str) -> list[int]:
+    """What a program that uses datasketch does with the words of a text."""
+    minhash = MinHash(num_perm=permutations, seed=1, scheme=scheme)
+    if found:
+        minhash.update_batch([" ".join(found[at : at + size]).encode() for at in range(max(1, len(found) - size + 1))])
+    values: list[int] = minhash.hashvalues.tolist()
+    return values
+
+
+SCHEMES = pytest.mark.parametrize(
+    ("signature", "scheme"), [("datasketch", "affine32"), ("datasketch_legacy", "legacy")]
+)
+
+
+@SCHEMES
+@given(TEXTS, st.integers(1, 6), st.sampled_from(["unicode", "python"]))
+@settings(max_examples=200, deadline=None)
+def test_signatures_are_those_of_datasketch(
+    signature: SignatureScheme, scheme: str, texts: list[str | None], size: int, kind: WordKind
+) -> None:
+    array = pa.array(texts, pa.large_string())
+    found = sketch(array, shingle_words=size, permutations=16, words=kind, signature=signature, shingles=True)
+    expected = [datasketch_signature(words(text or "", kind), size, 16, scheme) for text in texts]
+    assert found.signatures.tolist() == expected
+    ours = sketch(array, shingle_words=size, permutations=16, words=kind, shingles=True)
+    assert found.content == ours.content
+    assert found.shingles is not None
+    assert found.shingles.tolist() == ours.shingles.tolist()
+
+
+SENTENCE = "The quick brown fox jumps over the lazy dog; ÄÖÜ ß 水車小屋. "
+AWKWARD = {
+    "nothing": "",
+    "a single word": "word",
+    "dotted capital i": "İstanbul İİ İ. ıI Iİ",
+    "sigma at the end of words and elsewhere": "ΟΔΥΣΣΕΥΣ Σ ΑΣ, ΑΣΑ ΣΑΣ. Σ\u0301 ΑΣ\u0301Α ΑΣ'Σ Α.Σ",
+    "letters that grow in lower case": "ȺȾ" * 100 + " " + "Ⱥ " * 100,
+    "chinese": "敏捷的棕色狐狸跳过了懒狗。天地玄黄，宇宙洪荒。" * 20,
+    "decomposed": unicodedata.normalize("NFD", "Åströmö ñandú việt nam が") * 10,
+    "a word longer than many blocks of SHA-1": "a b c d " + "x" * 100_000 + " e f g",
+    "ten megabytes": SENTENCE * 140_000,
+}
+
+
+@pytest.mark.parametrize("kind", ["unicode", "python"])
+@SCHEMES
+def test_awkward_texts_have_the_signatures_of_datasketch(
+    signature: SignatureScheme, scheme: str, kind: WordKind
+) -> None:
+    texts = list(AWKWARD.values())
+    found = sketch(
+        pa.array(texts), shingle_words=5, permutations=32, words=kind, signature=signature, shingles=False
+    ).signatures
+    for row, (name, text) in enumerate(AWKWARD.items()):
+        # Ten megabytes of one sentence have few different shingles: the slow reference needs to see each only once.
+        seen = words(SENTENCE * 3 if name == "ten megabytes" else text, kind)
+        assert found[row].tolist() == datasketch_signature(seen, 5, 32, scheme), name
+
+
+def test_python_words_are_what_a_regular_expression_finds() -> None:
+    for text in AWKWARD.values():
+        assert words(text[:200_000], "python") == re.findall(r"\w+", text[:200_000].lower())
