@@ -3,6 +3,7 @@
 from corpusmill.stages.base import CorpusStage, DocumentStage, Stage
 from corpusmill.stages.convert_emoji import ConvertEmoji
 from corpusmill.stages.correct_spelling import CorrectSpelling
+from corpusmill.stages.decontaminate import Decontaminate
 from corpusmill.stages.deduplicate import Deduplicate
 from corpusmill.stages.filter_language import FilterLanguage
 from corpusmill.stages.filter_quality import FilterQuality
@@ -21,6 +22,7 @@ __all__ = [
     "ConvertEmoji",
     "CorpusStage",
     "CorrectSpelling",
+    "Decontaminate",
     "Deduplicate",
     "DocumentStage",
     "FilterLanguage",

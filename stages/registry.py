@@ -13,6 +13,7 @@ from corpusmill.schemas import RecipeError, did_you_mean
 from corpusmill.stages.base import Stage
 from corpusmill.stages.convert_emoji import ConvertEmoji
 from corpusmill.stages.correct_spelling import CorrectSpelling
+from corpusmill.stages.decontaminate import Decontaminate
 from corpusmill.stages.deduplicate import Deduplicate
 from corpusmill.stages.filter_language import FilterLanguage
 from corpusmill.stages.filter_quality import FilterQuality
@@ -44,6 +45,7 @@ _OWN: tuple[type[Stage], ...] = (
     FilterToxicity,
     RedactPii,
     CorrectSpelling,
+    Decontaminate,
     Deduplicate,
     Tokenize,
     Pack,

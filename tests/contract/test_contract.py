@@ -9,6 +9,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,7 +21,10 @@ from hypothesis import strategies as st
 from corpusmill.schemas import DOCUMENTS, VERDICT, Document, Drop, RecipeError, StageError
 from corpusmill.stages import CorpusStage, DocumentStage, Pack, Stage, known_stages, stage_from
 
-ARGUMENTS: dict[str, dict[str, Any]] = {"tokenize": {"tokenizer": "bytes"}}
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "decontaminate": {"references": [str(Path(__file__).parent / "evaluation_set.jsonl")], "action": "trim"},
+    "tokenize": {"tokenizer": "bytes"},
+}
 
 SENTENCES = [
     "The mill by the river has ground flour for the village since the time of the old bridge, and it still does today.",

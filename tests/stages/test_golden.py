@@ -33,7 +33,8 @@ def _parameters() -> list[Any]:
 
 @pytest.mark.parametrize(("kind", "case"), _parameters())
 def test_case(kind: str, case: dict[str, Any]) -> None:
-    stage = stage_from({"kind": kind, **case.get("settings", {})}, case["label"])
+    beside = json.loads(json.dumps(case.get("settings", {})).replace("$CASES", CASES.as_posix()))
+    stage = stage_from({"kind": kind, **beside}, case["label"])
     given = {"id": "case", "url": None, "source": "case", "html": None, "text": None, "metadata": None, **case["input"]}
     if isinstance(given["html"], str):
         given["html"] = given["html"].encode()

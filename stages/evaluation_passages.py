@@ -1,0 +1,236 @@
+"""From the items of evaluation sets to passages, the texts that documents are compared with, and to their n-grams.
+
+Each string of an item is a passage by itself, because a question is leaked without its answer more often than with it, and
+nobody prints the fields in the order of the file. An item of which no string has as many words as an n-gram is one more passage
+as a whole, its choices bare, lettered and numbered, as pages print them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpusmill.schemas import RecipeError, did_you_mean
+from corpusmill.stages.characters import OTHER, SPACE, character_table
+from corpusmill.stages.references import ReferenceItem, read_items, reference_files, reference_names
+from corpusmill.stages.text_buffers import text_buffers
+
+__all__ = ["FileCount", "NgramRules", "Passages", "gather", "joined_texts", "texts_of"]
+
+_LABEL: Final = re.compile(r"\W*[A-Ja-j]\W*")
+_TAG_WORDS: Final = 4
+_ITEMS_AT_ONCE: Final = 2048
+_LABELS: Final = (("",) * 26, tuple(map(chr, range(65, 91))), tuple(map(str, range(1, 27))))
+_LONGEST_NAME: Final = 40
+
+
+class NgramRules:
+    """How text falls apart into n-grams: their size, the shortest text that is one itself, and the tables of the kernels."""
+
+    def __init__(self, size: int, least: int | None) -> None:
+        from corpusmill.stages.kernels.ngrams import ROLL
+
+        self.size = size
+        self.least = size if least is None else least
+        self.letters = _letters()
+        powers = [1]
+        for _ in range(size * 5):
+            powers.append(powers[-1] * int(ROLL) % 2**64)
+        self.powers = np.array(powers, np.uint64)
+
+    def windows(self, texts: Sequence[str]) -> Windows:
+        """Return the n-grams of *texts*, each brought to NFC: documents are, if NormalizeText has seen them."""
+        from corpusmill.stages.kernels.ngrams import windows
+
+        buffers = text_buffers(pa.array([unicodedata.normalize("NFC", text) for text in texts], pa.large_string()))
+        return Windows(*windows(*buffers, self.letters, *character_table(), self.powers, self.size, self.least))
+
+
+def _letters() -> npt.NDArray[np.uint64]:
+    """Return what an ASCII character adds to the hash of its word, 0 for those between words.
+
+    The underscore is between words here, other than in signatures: gaps in questions are written with any number of them,
+    and Markdown sets words in italics with them.
+    """
+    from corpusmill.stages.kernels.text import letter
+
+    table = character_table()
+    between = [table.kind(code) in {OTHER, SPACE} or chr(code) == "_" for code in range(128)]
+    values = [0 if between[code] else int(letter(np.uint64(table.lower(code)))) for code in range(128)]
+    return np.array(values, np.uint64)
+
+
+class Windows(NamedTuple):
+    """The n-grams of some texts: see the kernel of this name."""
+
+    words: npt.NDArray[np.int64]
+    tenths: npt.NDArray[np.int64]
+    wholes: npt.NDArray[np.uint64]
+    numbers: npt.NDArray[np.int64]
+    tails: npt.NDArray[np.uint64]
+    keys: npt.NDArray[np.uint64]
+    lengths: npt.NDArray[np.uint8]
+
+
+class FileCount(NamedTuple):
+    """How many items a file has, and how many of them say the same as an earlier one of the file."""
+
+    name: str
+    items: int
+    duplicates: int
+
+
+class Passages:
+    """Items, their passages, and the n-grams of these, numbered through in that order."""
+
+    def __init__(self) -> None:
+        self.counts: list[FileCount] = []
+        self.refs: list[str] = []  # by item
+        self.files: list[int] = []
+        self.items: list[int] = []  # by passage
+        self.words: list[int] = []
+        self.numbers: list[int] = []
+        self.short: list[bool] = []
+        self.repeats: list[int] = []
+        """How many items of the file hold the passage; it is that of the first of them."""
+        self.shared: list[tuple[int, int]] = []
+        """Further items that hold a passage, each with that passage."""
+        self.keys: list[npt.NDArray[np.uint64]] = []
+        self.lengths: list[npt.NDArray[np.uint8]] = []
+        self.tails: list[npt.NDArray[np.uint64]] = []
+        self._seen_items: set[tuple[int, ...]] = set()
+        self._seen: dict[tuple[int, int], int] = {}
+
+    def add_file(self, name: str, items: Iterator[ReferenceItem], rules: NgramRules, *, named: bool) -> bool:
+        """Add the items of a file; return whether they had any text. Another file may hold the same items."""
+        self._seen_items, self._seen = set(), {}
+        before = len(self.refs)
+        read = texts = 0
+        while batch := list(islice(items, _ITEMS_AT_ONCE)):
+            read += len(batch)
+            texts += sum(len(strings) for item in batch for _, strings in item.fields)
+            self._add(batch, rules, named, len(self.counts))
+        self.counts.append(FileCount(name, read, read - (len(self.refs) - before)))
+        return texts > 0
+
+    def _add(self, batch: list[ReferenceItem], rules: NgramRules, named: bool, file: int) -> None:
+        texts = [[text for _, strings in item.fields for text in strings] for item in batch]
+        owners = [number for number, strings in enumerate(texts) for _ in strings]
+        alone = rules.windows([text for strings in texts for text in strings])
+        bounds = np.concatenate([[0], np.cumsum([len(strings) for strings in texts])])
+        wholes: list[str] = []
+        whole_owners: list[int] = []
+        numbers = [-1] * len(batch)
+        for at, item in enumerate(batch):
+            own = slice(bounds[at], bounds[at + 1])
+            identity = tuple(alone.wholes[own].tolist())
+            if identity in self._seen_items:
+                continue
+            self._seen_items.add(identity)
+            numbers[at] = len(self.refs)
+            self.refs.append(item.ref)
+            self.files.append(file)
+            sizes = alone.tenths[own].tolist()
+            if max(sizes, default=0) < rules.size * 10:
+                variants = list(joined_texts(item, sizes, named=named))
+                wholes += variants
+                whole_owners += [at] * len(variants)
+        self._add_windows([numbers[owner] for owner in owners], alone, rules.size)
+        self._add_windows([numbers[owner] for owner in whole_owners], rules.windows(wholes), rules.size)
+
+    def _add_windows(self, items: list[int], found: Windows, size: int) -> None:
+        taken = np.zeros(len(items), np.bool_)
+        wholes, words, numbers = found.wholes.tolist(), found.words.tolist(), found.numbers.tolist()
+        short = (found.tenths < size * 10).tolist()
+        for at, item in enumerate(items):
+            if item < 0 or not numbers[at]:
+                continue
+            known = self._seen.setdefault((wholes[at], words[at]), len(self.items))
+            if known < len(self.items):
+                if self.items[known] != item and self.shared[-1:] != [(item, known)]:
+                    self.repeats[known] += 1
+                    self.shared.append((item, known))
+                continue
+            taken[at] = True
+            self.items.append(item)
+            self.words.append(words[at])
+            self.numbers.append(numbers[at])
+            self.short.append(short[at])
+            self.repeats.append(1)
+        mask = np.repeat(taken, found.numbers)
+        self.keys.append(found.keys[mask])
+        self.lengths.append(found.lengths[mask])
+        self.tails.append(found.tails[taken & np.array(short, np.bool_)])
+
+
+def gather(references: Sequence[str], rules: NgramRules, fields: Sequence[str], id_fields: Sequence[str]) -> Passages:
+    """Read evaluation sets and return their passages.
+
+    Raises:
+        RecipeError: a file cannot be read, or has none of the *fields*, or one of those is in no file.
+
+    """
+    passages = Passages()
+    paths = reference_files(references)
+    seen: set[str] = set()
+    for path, name in zip(paths, reference_names(paths), strict=True):
+        columns: set[str] = set()
+        if not passages.add_file(name, read_items(path, name, fields, id_fields, columns), rules, named=bool(fields)):
+            wanted = (
+                f"none of the fields {', '.join(map(repr, fields))}{_known(fields[0], columns)}"
+                if fields
+                else "no text"
+            )
+            raise RecipeError(f"{name} has {wanted}")
+        seen |= columns
+    for field in fields:
+        if not any(f"{column}.".startswith(f"{field}.") for column in seen):
+            raise RecipeError(f"no reference has the field {field!r}{_known(field, seen)}")
+    return passages
+
+
+def texts_of(files: Sequence[str]) -> Iterator[list[str]]:
+    """Yield all texts of some files, those of a few items at a time, in NFC."""
+    for path in reference_files(files):
+        items = read_items(path, path.name, (), (), set())
+        while batch := list(islice(items, _ITEMS_AT_ONCE)):
+            yield [
+                unicodedata.normalize("NFC", text) for item in batch for _, strings in item.fields for text in strings
+            ]
+
+
+def joined_texts(item: ReferenceItem, tenths: Sequence[int], *, named: bool) -> Iterator[str]:
+    r"""Yield a short item as a whole: its texts one after the other, choices bare, lettered and numbered.
+
+    *tenths* has the size of each text. Labels (`"B"`) are left out; so are texts of fewer than four words that are in no list,
+    tags (`"abstract algebra"`) more often than not, unless their fields were *named*.
+
+    >>> item = ReferenceItem("x#0", (("question", ("Which river is the longest?",)), ("choices", ("Nile", "Rhine"))))
+    >>> list(joined_texts(item, [50, 10, 10], named=False))[1]
+    'Which river is the longest?\nA Nile\nB Rhine'
+    """
+    sizes = iter(tenths)
+    parts: list[tuple[str, ...]] = []
+    for _, strings in item.fields:
+        own = [next(sizes) for _ in strings]
+        if (named or len(strings) > 1 or own[0] >= _TAG_WORDS * 10) and not all(map(_LABEL.fullmatch, strings)):
+            parts.append(strings)
+    for labels in _LABELS if any(len(strings) > 1 for strings in parts) else _LABELS[:1]:
+        lines = [
+            f"{labels[at % len(labels)]} {text}".strip() if len(strings) > 1 else text
+            for strings in parts
+            for at, text in enumerate(strings)
+        ]
+        yield "\n".join(lines)
+
+
+def _known(name: str, columns: set[str]) -> str:
+    """Return the tail of a message that names the nearest field; names out of a file may be anything and are cut."""
+    return did_you_mean(name, [column[:_LONGEST_NAME] for column in sorted(columns)[:30]]) if columns else ""

@@ -1,0 +1,125 @@
+"""A table of n-gram keys: which are kept, how they are looked up, and how much of a passage they cover."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from corpusmill.stages.kernels import kernel
+
+__all__ = ["add_to_filter", "coverable_words", "covered_words", "look_up", "mark_common", "may_hold"]
+
+_1, _6, _12, _63 = (np.uint64(number) for number in (1, 6, 12, 63))
+
+
+@kernel
+def _mask(key: np.uint64) -> np.uint64:
+    return (_1 << (key & _63)) | (_1 << ((key >> _6) & _63)) | (_1 << ((key >> _12) & _63))
+
+
+@kernel
+def add_to_filter(keys: Any, bits: Any, shift: int) -> None:
+    """Set the three bits of each key in its word of the filter, which its highest bits choose."""
+    for key in keys:
+        bits[key >> np.uint64(shift)] |= _mask(key)
+
+
+@kernel
+def may_hold(key: np.uint64, bits: Any, shift: np.uint64) -> bool:
+    """Return whether all three bits of *key* are set: True for every key that was added and for few others."""
+    mask = _mask(key)
+    return bits[key >> shift] & mask == mask
+
+
+@kernel
+def look_up(key: np.uint64, buckets: Any, shift: np.uint64, keys: Any) -> int:
+    """Return the first place of *key* in the sorted *keys*, -1 where it is not there; *buckets* begin at its highest bits."""
+    bucket = key >> shift
+    for place in range(buckets[bucket], buckets[bucket + _1]):
+        if keys[place] >= key:
+            return place if keys[place] == key else -1
+    return -1
+
+
+@kernel
+def covered_words(passages: Any, firsts: Any, ends: Any) -> tuple[Any, Any]:
+    """Return distinct passages and how many of their words lie in one of the ranges; rows are sorted by passage and first."""
+    distinct = np.empty(passages.size, np.int64)
+    covered = np.zeros(passages.size, np.int64)
+    filled = 0
+    reached = 0
+    for row in range(passages.size):
+        if filled == 0 or distinct[filled - 1] != passages[row]:
+            distinct[filled] = passages[row]
+            filled += 1
+            reached = 0
+        covered[filled - 1] += max(0, ends[row] - max(firsts[row], reached))
+        reached = max(reached, ends[row])
+    return distinct[:filled].copy(), covered[:filled].copy()
+
+
+@kernel
+def _passage(offsets: Any, number: int) -> int:
+    """Return the passage that an n-gram is of: the last whose offset is not past its number."""
+    low, high = 0, offsets.size - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if offsets[middle] <= number:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@kernel
+def mark_common(
+    keys: Any,
+    numbers: Any,
+    offsets: Any,
+    items: Any,
+    repeats: Any,
+    files: Any,
+    short: Any,
+    most: int,
+    kept: Any,
+) -> None:
+    """Clear *kept* for keys that more than *most* items of one file have, more than one for a *short* passage's.
+
+    *keys* are sorted, and the *numbers* of equal ones ascend. *offsets* (first n-gram), *items*, *repeats* (how many items of
+    the file hold the passage) and *short* are by passage, *files* by item.
+    """
+    begin = 0
+    while begin < keys.size:
+        end = begin
+        here = 0
+        last, last_item = -1, -1
+        common = False
+        while end < keys.size and keys[end] == keys[begin]:
+            passage = _passage(offsets, numbers[end])
+            item = items[passage]
+            if last_item < 0 or files[item] != files[last_item]:
+                here = 0
+            if passage != last:
+                here += repeats[passage] - (item == last_item)
+            last, last_item = passage, item
+            if here > (1 if short[passage] else most):
+                common = True
+            end += 1
+        if common:
+            for place in range(begin, end):
+                kept[place] = False
+        begin = end
+
+
+@kernel
+def coverable_words(offsets: Any, words: Any, lengths: Any, kept: Any, out: Any) -> None:
+    """Write for each passage how many of its words lie in a window that is kept."""
+    for passage in range(words.size):
+        reached = 0
+        first, behind = offsets[passage], offsets[passage + 1]
+        for window in range(first, behind):
+            if kept[window]:
+                end = words[passage] - (behind - 1 - window)
+                out[passage] += end - max(reached, end - lengths[window])
+                reached = end

@@ -1,0 +1,95 @@
+"""What `Decontaminate` finds, in plain Python: slow, short, and without any of its kernels."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from corpusmill.stages.characters import UNSPACED, character_table
+from corpusmill.stages.evaluation_passages import joined_texts
+from corpusmill.stages.references import ReferenceItem
+from corpusmill.stages.signature import words
+
+_SOUTH_EAST_ASIAN = (
+    "AHOM",
+    "BALINESE",
+    "JAVANESE",
+    "KHMER",
+    "LAO",
+    "MYANMAR",
+    "NEW TAI LUE",
+    "TAI",
+    "THAI",
+)
+Ngram = tuple[str, ...]
+Range = tuple[int, int]
+
+
+def sized_words(text: str) -> list[tuple[str, int]]:
+    """Each word with what it counts, in tenths of a word."""
+    found = []
+    for word in words(text.replace("_", " ")):
+        letter = len(word) == 1 and character_table().kind(ord(word)) == UNSPACED
+        found.append((word, letter_tenths(word) if letter else 10))
+    return found
+
+
+def letter_tenths(letter: str) -> int:
+    return 2 if unicodedata.name(letter, "").startswith(_SOUTH_EAST_ASIAN) else 5
+
+
+def ngrams(text: str, size: int, least: int) -> dict[Range, Ngram]:
+    """The n-grams of a text by their words; a text that has none is one itself, if it has `least` words."""
+    found = windows(sized_words(text), size)
+    all_words = sized_words(text)
+    if not found and sum(tenths for _, tenths in all_words) >= least * 10:
+        found[0, len(all_words)] = tuple(word for word, _ in all_words)
+    return found
+
+
+def windows(all_words: list[tuple[str, int]], size: int) -> dict[Range, Ngram]:
+    found = {}
+    for end in range(1, len(all_words) + 1):
+        first, total = end, 0
+        while first > 0 and total < size * 10:
+            first -= 1
+            total += all_words[first][1]
+        if total >= size * 10:
+            found[first, end] = tuple(word for word, _ in all_words[first:end])
+    return found
+
+
+class PlainIndex:
+    """The passages of items, compared one by one."""
+
+    def __init__(self, items: Sequence[ReferenceItem], size: int, least: int) -> None:
+        self.size = size
+        distinct: dict[tuple[tuple[str, ...], ...], ReferenceItem] = {}
+        for item in items:
+            identity = tuple(tuple(word for word, _ in sized_words(text)) for _, texts in item.fields for text in texts)
+            distinct.setdefault(identity, item)
+        passages = [(item.ref, text) for item in distinct.values() for _, texts in item.fields for text in texts]
+        for item in distinct.values():
+            sizes = [sum(tenths for _, tenths in sized_words(text)) for _, texts in item.fields for text in texts]
+            if max(sizes, default=0) < size * 10:
+                passages += [(item.ref, text) for text in joined_texts(item, sizes, named=False)]
+        self.passages = [(ref, ngrams(unicodedata.normalize("NFC", text), size, least)) for ref, text in passages]
+
+    def match(self, text: str) -> tuple[int, float, str | None]:
+        """How many windows of *text* are n-grams of a passage, the share of the best passage, and whose it is."""
+        all_words = sized_words(text)
+        present = windows(all_words, self.size)
+        wanted = {ngram for _, grams in self.passages for ngram in grams.values()}
+        for length in {len(ngram) for ngram in wanted}:
+            for end in range(length, len(all_words) + 1):
+                there = all_words[end - length : end]
+                if sum(tenths for _, tenths in there) < self.size * 10:
+                    present[end - length, end] = tuple(word for word, _ in there)
+        hits = [ngram for ngram in present.values() if ngram in wanted]
+        best: tuple[float, int, str | None] = (0.0, 0, None)
+        for ref, grams in self.passages:
+            covered = {at for place, ngram in grams.items() if ngram in hits for at in range(*place)}
+            coverable = {at for place in grams for at in range(*place)}
+            if covered and (len(covered) / len(coverable), len(covered)) > best[:2]:
+                best = (len(covered) / len(coverable), len(covered), ref)
+        return len(hits), best[0], best[2]
