@@ -54,6 +54,7 @@ class Sketches:
     """All shingle hashes, in text order and with repeats; None if they were not asked for."""
 
 
+@functools.cache
 def permutations_of(number: int) -> tuple[Signatures, Signatures]:
     """Return the odd factors and the terms of the first *number* permutations of v1, each shape (number,).
 
@@ -61,7 +62,7 @@ def permutations_of(number: int) -> tuple[Signatures, Signatures]:
     """
     pairs = list(_splitmix64(int.from_bytes(b"permute1", "big"), number))
     factors = np.array([(pair >> 32) | 1 for pair in pairs], np.uint32)
-    return factors, np.array([pair & 0xFFFFFFFF for pair in pairs], np.uint32)
+    return readonly(factors), readonly(np.array([pair & 0xFFFFFFFF for pair in pairs], np.uint32))
 
 
 def _splitmix64(seed: int, number: int) -> Iterator[int]:
@@ -73,6 +74,7 @@ def _splitmix64(seed: int, number: int) -> Iterator[int]:
         yield value ^ (value >> 31)
 
 
+@functools.cache
 def datasketch_permutations(number: int, legacy: bool) -> tuple[Hashes, Hashes]:
     """Return the factors and terms that `datasketch.MinHash(num_perm=number, seed=1)` draws, each shape (number,).
 
@@ -85,9 +87,9 @@ def datasketch_permutations(number: int, legacy: bool) -> tuple[Hashes, Hashes]:
             for _ in range(number)
         ]
         factors, terms = np.array(drawn, np.uint64).reshape(-1, 2).T
-        return np.ascontiguousarray(factors), np.ascontiguousarray(terms)
+        return readonly(np.ascontiguousarray(factors)), readonly(np.ascontiguousarray(terms))
     factors = generator.randint(0, 1 << 31, number, dtype=np.uint32).astype(np.uint64) * np.uint64(2) + np.uint64(1)
-    return factors, generator.randint(0, 1 << 32, number, dtype=np.uint32).astype(np.uint64)
+    return readonly(factors), readonly(generator.randint(0, 1 << 32, number, dtype=np.uint32).astype(np.uint64))
 
 
 @functools.cache
@@ -106,21 +108,26 @@ def run_v1(buffers: TextBuffers, size: int, permutations: int, kind: WordKind, k
 
     data, starts, ends = buffers
     documents = len(starts)
-    factors, terms = (readonly(array) for array in permutations_of(permutations))
+    factors, terms = permutations_of(permutations)
     signatures = np.full((documents, permutations), 0xFFFFFFFF, np.uint32)
     offsets = np.zeros(documents + 1, np.int64)
     digests: list[bytes] = []
-    kept: list[Hashes] = []
     cuts = _chunks(ends - starts)
-    largest = max((int((ends[cut] - starts[cut]).sum()) for cut in cuts), default=0)
+    sizes = [int((ends[cut] - starts[cut]).sum()) for cut in cuts]
+    largest, total, longest = max(sizes, default=0), sum(sizes), max((cut.stop - cut.start for cut in cuts), default=0)
     # Pages of these that are never written to never become memory.
     word_hashes = np.empty(largest // 2 + 2, np.uint64)
     normalized = np.empty(3 * largest + 4, np.uint8)
+    worst = largest // 2 + longest  # shingles of a chunk
+    kept = np.empty((total // 5 if keep else 0) + worst, np.uint64)
+    view = normalized.data
     for cut in cuts:
         first, last = cut.start, cut.stop
-        length = int((ends[cut] - starts[cut]).sum())
+        filled = int(offsets[first]) if keep else 0
+        if len(kept) - filled < worst:
+            # More than a shingle for five bytes: there can never be more than one for two.
+            kept = np.concatenate([kept[:filled], np.empty(total // 2 + documents + worst - filled, np.uint64)])
         bounds = np.zeros(last - first + 1, np.int64)
-        found = np.empty(length // 2 + 1 + last - first, np.uint64)
         run(
             data,
             starts[cut],
@@ -134,16 +141,13 @@ def run_v1(buffers: TextBuffers, size: int, permutations: int, kind: WordKind, k
             word_hashes,
             normalized,
             bounds,
-            found,
+            kept[filled:],
             offsets[first : last + 1],
             signatures[cut],
         )
-        view = normalized.data
         digests += [xxhash.xxh3_128_digest(view[start:end]) for start, end in pairwise(bounds.tolist())]
-        if keep:
-            kept.append(found[: offsets[last] - offsets[first]].copy())
     content = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), documents, [None, pa.py_buffer(b"".join(digests))])
-    return Sketches(content, signatures, offsets, np.concatenate([np.empty(0, np.uint64), *kept]) if keep else None)
+    return Sketches(content, signatures, offsets, kept[: offsets[-1]] if keep else None)
 
 
 def _chunks(lengths: npt.NDArray[np.int64]) -> list[slice]:
@@ -172,7 +176,7 @@ def run_datasketch(buffers: TextBuffers, size: int, permutations: int, kind: Wor
     from corpusmill.stages.kernels.sha1 import PADDING
 
     data, starts, ends = buffers
-    factors, terms = (readonly(array) for array in datasketch_permutations(permutations, legacy))
+    factors, terms = datasketch_permutations(permutations, legacy)
     found = np.empty((len(starts), permutations), np.uint32)
     for cut in _chunks(ends - starts):
         length, texts = int((ends[cut] - starts[cut]).sum()), cut.stop - cut.start

@@ -9,7 +9,7 @@ import numpy as np
 from corpusmill.stages.kernels import kernel
 from corpusmill.stages.kernels.text import mix, scan
 
-__all__ = ["band_keys", "shingle", "sketch", "smallest"]
+__all__ = ["band_keys", "shingle", "shingle_count", "sketch", "smallest"]
 
 _SHINGLE = np.uint64(0xD1342543DE82EF95)
 _BANDS = np.uint64(int.from_bytes(b"bandkey1", "big"))
@@ -23,18 +23,28 @@ _LANES = 64  # a block is filled up to a multiple of this, so that the vector lo
 
 
 @kernel
-def shingle(words: Any, count: int, size: int, out: Any, position: int) -> int:
-    """Write the hashes of the shingles of *count* words to *out* from *position* on; return how many there are."""
+def shingle_count(words: int, size: int) -> int:
+    """Return how many shingles there are in a text of *words* words."""
+    return words - min(size, words) + 1 if words else 0
+
+
+@kernel
+def shingle(words: Any, count: int, size: int, out: Any, position: int) -> None:
+    """Write the hashes of the shingles of *count* words to *out* from *position* on."""
     if count == 0:
-        return 0
+        return
     size = min(size, count)
-    number = count - size + 1
-    for first in range(number):
-        hashed = np.uint64(0)
-        for place in range(first, first + size):
-            hashed = hashed * _SHINGLE + words[place]
-        out[position + first] = mix(hashed)
-    return number
+    hashed, leaving = np.uint64(0), np.uint64(1)
+    for place in range(size):
+        hashed = hashed * _SHINGLE + words[place]
+        leaving *= _SHINGLE
+    out[position] = hashed
+    # The polynomial of the next shingle is that of this one, a word longer at its end and a word shorter at its start.
+    for first in range(1, count - size + 1):
+        hashed = hashed * _SHINGLE + (words[first + size - 1] - words[first - 1] * leaving)
+        out[position + first] = hashed
+    for place in range(position, position + count - size + 1):
+        out[place] = mix(out[place])
 
 
 @kernel
@@ -83,8 +93,9 @@ def sketch(
     for row in range(starts.size):
         count, position = scan(data, starts[row], ends[row], letters, lowered, page_of, pages, words, out, position)
         out_offsets[row + 1] = position
-        number = shingle(words, count, size, shingles, total)
-        if factors.size:
+        number = shingle_count(count, size)
+        if keep or factors.size:
+            shingle(words, count, size, shingles, total)
             smallest(shingles, total, number, factors, terms, block, signatures[row])
         if keep:
             total += number

@@ -1,8 +1,8 @@
 """From the bytes of a text to the hashes of its words and to its normalized bytes, in one scan.
 
-The loop has no branch for ASCII: what a byte does to the word hash, to the output and to the counts is arithmetic on two table
-look-ups, because words end after five letters on average and a branch on that is mispredicted every time. Results are stored
-speculatively and kept by moving the write position. Everything is unsigned: numba guards signed indices against being negative.
+ASCII, eight bytes at a time, is taken without a branch: what a byte does to the word hash, to the output and to the counts is
+arithmetic on two table look-ups, because words end after five letters on average and a branch on that is mispredicted every
+time. Everything is unsigned: numba guards signed indices against being negative.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from corpusmill.stages.characters import SPACE, UNSPACED, WORD
 from corpusmill.stages.kernels import kernel
 
 __all__ = ["decode", "encode", "letter", "mix", "scan"]
@@ -19,10 +20,9 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _LETTERS = np.uint64(int.from_bytes(b"letters1", "big"))
 _WORD = np.uint64(0xF1357AEA2E62A9C5)
 
-_0, _1, _2, _3, _4, _6, _7, _12, _18 = (np.uint64(number) for number in (0, 1, 2, 3, 4, 6, 7, 12, 18))
+_0, _1, _2, _3, _4, _5, _6, _7, _8, _12, _18 = (np.uint64(number) for number in (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 18))
 _27, _30, _31 = np.uint64(27), np.uint64(30), np.uint64(31)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_SPACE, _UNSPACED = np.uint64(1), np.uint64(3)
 _REPLACEMENT = np.uint64(0xFFFD)
 
 
@@ -102,6 +102,44 @@ def encode(code: np.uint64, out: Any, at: np.uint64) -> np.uint64:
 
 
 @kernel
+def _is_ascii(data: Any, at: np.uint64) -> bool:
+    """Return whether none of the eight bytes from *at* on has its highest bit set; the compiler makes one load of it."""
+    eight = (
+        (np.uint64(data[at]) | (np.uint64(data[at + _1]) << _8))
+        | ((np.uint64(data[at + _2]) << np.uint64(16)) | (np.uint64(data[at + _3]) << np.uint64(24)))
+        | ((np.uint64(data[at + _4]) << np.uint64(32)) | (np.uint64(data[at + _5]) << np.uint64(40)))
+        | ((np.uint64(data[at + _6]) << np.uint64(48)) | (np.uint64(data[at + _7]) << np.uint64(56)))
+    )
+    return eight & np.uint64(0x8080808080808080) == 0
+
+
+@kernel
+def _step(
+    value: np.uint64,
+    small: np.uint8,
+    words: Any,
+    count: np.uint64,
+    hashed: np.uint64,
+    inside: np.uint64,
+    out: Any,
+    to: np.uint64,
+    blank: np.uint64,
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]:
+    """Take one ASCII character, whose value in a word is *value* and whose lower case is *small*, without a branch.
+
+    A word is stored at every step and counted where it ends; so is the output byte, and a second blank overwritten.
+    """
+    is_word = np.uint64(value != _0)
+    is_blank = np.uint64(small == 32)
+    out[to] = small
+    to += _1 - (is_blank & blank)
+    words[count] = hashed
+    count += inside & (is_word ^ _1)
+    hashed = hashed * (_WORD & (_0 - is_word)) + value
+    return count, hashed, is_word, to, is_blank
+
+
+@kernel
 def scan(
     data: Any,
     start: int,
@@ -125,46 +163,45 @@ def scan(
     to = begin
     count, hashed, inside, blank = _0, _0, _0, _1
     while at < last:
-        byte = data[at]
-        if byte < 128:
-            value = letters[byte]
-            small = lowered[byte]
+        while at + _8 <= last and _is_ascii(data, at):
+            for place in range(8):
+                byte = data[at + np.uint64(place)]
+                count, hashed, inside, to, blank = _step(
+                    letters[byte], lowered[byte], words, count, hashed, inside, out, to, blank
+                )
+            at += _8
+        while at < last and data[at] < 128:
+            byte = data[at]
+            count, hashed, inside, to, blank = _step(
+                letters[byte], lowered[byte], words, count, hashed, inside, out, to, blank
+            )
             at += _1
-            is_word = np.uint64(value != _0)
-            is_blank = np.uint64(small == 32)
-            out[to] = small
-            to += _1 - (is_blank & blank)
-            blank = is_blank
-        else:
+        while at < last and data[at] >= 128:
             code, at = decode(data, at, last)
             entry = pages[page_of[code >> _7], code & np.uint64(127)]
-            kind = np.uint64(entry) & np.uint64(15)
-            code = np.uint64(np.int64(code) + np.int64(entry >> 4))
-            if kind == _SPACE:
+            kind = entry & 15
+            if kind == SPACE:
                 out[to] = 32
                 to += _1 - blank
                 blank = _1
-                value, is_word = _0, _0
             else:
+                code = np.uint64(np.int64(code) + np.int64(entry >> 4))
                 to = encode(code, out, to)
                 blank = _0
-                value, is_word = (letter(code), _1) if kind else (_0, _0)
-                if kind == _UNSPACED:
-                    words[count] = hashed
-                    count += inside
-                    words[count] = value
-                    count += _1
-                    hashed, inside = _0, _0
+                if kind == WORD:
+                    hashed = hashed * _WORD + letter(code)
+                    inside = _1
                     continue
-        # A word that ends here is kept: stored at every step, counted at its end.
-        words[count] = hashed
-        count += inside & (is_word ^ _1)
-        hashed = hashed * (_WORD & (_0 - is_word)) + value
-        inside = is_word
+            words[count] = hashed
+            count += inside
+            hashed, inside = _0, _0
+            if kind == UNSPACED:
+                words[count] = letter(code)
+                count += _1
     words[count] = hashed
     count += inside
     if to > begin and blank:
         to -= _1
-    for place in range(count):
+    for place in range(np.int64(count)):
         words[place] = mix(words[place])
     return np.int64(count), np.int64(to)
