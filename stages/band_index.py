@@ -1,0 +1,166 @@
+"""The index of a deduplicator: which kept documents share an LSH band with a new one, in 11 bytes a document and band.
+
+First-wins needs one answer in order: a document is compared with the documents that were kept before it, and enters the index only
+if it is kept. Done one document at a time that costs a call per document and band; here a batch is entered band by band and put
+right afterwards where a row is dropped (`kernels/first_wins.py`), with the same result for every way of cutting batches.
+
+Each band has a table of its own that knows nothing of the others (`band_table.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from corpusmill.schemas import RecipeError
+from corpusmill.stages.band_table import BandTable
+from corpusmill.stages.kernels import band_table, first_wins
+
+__all__ = ["BandIndex", "IsDuplicate"]
+
+Keys = npt.NDArray[np.uint64]
+IsDuplicate = Callable[[int, npt.NDArray[np.uint32], npt.NDArray[np.uint32]], bool]
+"""Of a row of the batch: the ordinals of kept documents that share a key, ascending, and the lowest band of each; valid in the call."""
+
+_ROWS = (
+    8192  # looked at together: what they touch of 21 tables still is in the processor's cache when they are put right
+)
+_ASKED = 1024
+_ROOM = 16_384
+_MARKS = 1 << 16
+_ORDINALS = 1 << 32
+
+
+class BandIndex:
+    """Tables of kept documents by LSH band, grown one document after another.
+
+    Band 0 is meant for the hash of the whole content. The upper 47 bits of a key count; key 0 means that the document is not in that
+    band. A key holds its first *entries* kept documents, more are not candidates.
+    """
+
+    def __init__(self, bands: int, entries: int = 16) -> None:
+        if bands < 1 or entries < 1:
+            raise RecipeError(f"an index needs at least one band and one entry a key, not {bands} and {entries}")
+        self.bands = bands
+        self.entries = entries
+        self._places = np.zeros((bands, band_table.COLUMNS), band_table.PLACES)
+        self._tables = [BandTable(place, number, bands, entries) for number, place in enumerate(self._places)]
+        self._filters = np.zeros((0, 8), np.uint64)
+        self._kept = 0
+        self._next = 0
+        self._broken = False
+        self._buffers: _Buffers | None = None
+
+    @property
+    def kept(self) -> int:
+        """Documents in the index."""
+        return self._kept
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the tables take."""
+        return sum(table.nbytes for table in self._tables)
+
+    def resolve(self, keys: Keys, first: int, is_duplicate: IsDuplicate) -> npt.NDArray[np.bool_]:
+        """Return which rows are kept; *keys* has shape (bands, rows), rows are the documents with ordinals from *first* on.
+
+        In row order, a row that shares keys with kept documents (of earlier batches or rows) is handed to *is_duplicate*; True
+        drops it. Kept rows enter the index. Raises `RecipeError` for ordinals of 2**32 and more, `ValueError` for keys of another
+        shape and ordinals that were used before. If *is_duplicate* raises, the index cannot be used any more.
+        """
+        if keys.ndim != 2 or keys.shape[0] != self.bands:
+            raise ValueError(f"keys of shape {keys.shape} for an index of {self.bands} bands")
+        rows = keys.shape[1]
+        if first < self._next:
+            raise ValueError(f"ordinals from {first} on, but {self._next - 1} was used before")
+        if first + rows > _ORDINALS:
+            raise RecipeError(
+                f"the deduplication index holds documents up to number {_ORDINALS:,}; "
+                "divide the input into several outputs and drop duplicates between them with --against"
+            )
+        if self._broken:
+            raise ValueError(
+                "an earlier call of resolve() on this index failed halfway; load it from its last saved state"
+            )
+        self._broken = True
+        kept = np.zeros(rows, np.bool_)
+        done = 0
+        while done < rows:
+            part = np.ascontiguousarray(keys[:, done : done + _ROWS], np.uint64)
+            done += self._resolve(part, first + done, kept[done:], is_duplicate, done)
+        self._next = first + rows
+        self._broken = False
+        return kept
+
+    def _resolve(
+        self, keys: Keys, first: int, kept: npt.NDArray[np.bool_], is_duplicate: IsDuplicate, offset: int
+    ) -> int:
+        """Resolve up to `_ROWS` rows and return how many it were."""
+        rows = keys.shape[1]
+        if self._buffers is None:
+            self._buffers = _Buffers(self.bands, self.entries)
+        use = self._buffers
+        tables = len(self._tables)
+        found = np.empty((tables, rows), np.uint8)
+        for number, table in enumerate(self._tables):
+            table.enter(keys[number], first, found[number])
+        known = np.empty((rows, tables), np.uint8)
+        any_known = np.empty(rows, np.uint8)
+        first_wins.transpose(found, known, any_known)
+        state = np.zeros(rows, np.uint8)
+        cursor = use.cursor
+        chunk = cursor[first_wins.CHUNK]
+        cursor[:] = 0
+        cursor[first_wins.CHUNK] = chunk
+        cursor[first_wins.KEPT] = self._kept
+        cursor[first_wins.KEPT_LIMIT] = np.iinfo(np.int64).max
+        while True:
+            status = first_wins.decide(
+                self._places,
+                keys,
+                known,
+                any_known,
+                np.uint64(first),
+                self.entries,
+                state,
+                cursor,
+                self._filters,
+                use.marks,
+                use.scratch,
+                use.asked,
+                use.ends,
+                use.ordinals,
+                use.found_in,
+                use.verdicts,
+            )
+            if status == first_wins.GROW:
+                self._tables[cursor[first_wins.BAND]].grow(first + rows - 1)
+            elif status == first_wins.ASK:
+                count = int(cursor[first_wins.ASKED])
+                ends = use.ends[: count + 1].tolist()
+                for number, row in enumerate(use.asked[:count].tolist()):
+                    span = slice(ends[number], ends[number + 1])
+                    use.verdicts[number] = is_duplicate(row + offset, use.ordinals[span], use.found_in[span])
+                cursor[first_wins.ANSWERED] = count
+            else:
+                break
+        self._kept = int(cursor[first_wins.KEPT])
+        kept[:rows] = state == first_wins.KEEP
+        return rows
+
+
+class _Buffers:
+    """Memory that every batch uses again."""
+
+    def __init__(self, bands: int, entries: int) -> None:
+        self.cursor = np.zeros(first_wins.CURSOR_COLUMNS, np.int64)
+        self.marks = np.full(_MARKS, -1, np.int64)
+        self.scratch = np.empty(entries + band_table.PER_PAIR, np.uint64)
+        self.asked = np.empty(_ASKED, np.int64)
+        self.ends = np.zeros(_ASKED + 1, np.int64)
+        room = max(_ROOM, bands * entries)
+        self.ordinals = np.empty(room, np.uint32)
+        self.found_in = np.empty(room, np.uint32)
+        self.verdicts = np.empty(_ASKED, np.uint8)

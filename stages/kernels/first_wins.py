@@ -1,0 +1,259 @@
+"""Decides a batch of documents in order, first wins, over all bands: who is kept, who has to be compared with whom.
+
+`enter` has put every row under each of its keys that was new, for the time being, and has noted where a key was known. What is
+left is done here, in the order of rows: a row without known keys is kept as it is; the others are shown to the caller with the
+kept documents that share a key; a row that is dropped is taken out of the tables again, one that is kept is added to its known keys.
+
+The caller is asked for many rows at once, because a call into compiled code costs a microsecond: rows go on being looked at until
+one depends on a row that nobody has decided yet. The results do not depend on where that is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels.band_table import (
+    HALF,
+    MULTIPLIER,
+    PARTITION_BITS,
+    REFUSED,
+    add_entry,
+    entries_of,
+    find_buckets,
+    remove,
+    slot_of,
+    table_at,
+)
+from corpusmill.stages.kernels.bloom import add_to_filters, in_filters
+from corpusmill.stages.kernels.machine import prefetch
+
+__all__ = [
+    "ANSWERED",
+    "ASK",
+    "ASKED",
+    "BAND",
+    "CURSOR_COLUMNS",
+    "DONE",
+    "FILTERED",
+    "GROW",
+    "KEEP",
+    "KEPT",
+    "KEPT_LIMIT",
+    "STOP",
+    "decide",
+    "transpose",
+    "withdraw",
+]
+
+DONE, ASK, GROW, STOP = range(4)
+"""What `decide` returns: every row is decided; rows wait for verdicts; table `BAND` has no room; as many are kept as may be."""
+
+ROW, ASKED, ANSWERED, SETTLED, BAND, KEPT, KEPT_LIMIT, CHUNK = range(8)
+"""Columns of a cursor: the next row; rows shown to the caller; how many of those have a verdict, and how many were settled by it;
+where a row goes on whose table had to grow; documents kept in all; how many may be; number of the chunk (older marks are void)."""
+CURSOR_COLUMNS = 8
+
+UNDECIDED, KEEP, DROP, WAITING, FILTERED = range(5)
+"""The state of a row."""
+
+_AHEAD = 8  # rows between a prefetch and its use
+_0, _3 = np.uint64(0), np.uint64(3)
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+
+
+@kernel
+def _mark_of(key: Any, band: Any) -> Any:
+    """Return a number below 65,536 that stands for a key of a band, and now and then for another one too."""
+    return ((((key >> np.uint64(16)) | np.uint64(1)) + np.uint64(band)) * _SPREAD) >> np.uint64(48)
+
+
+@kernel
+def _prefetch(places: Any, band: Any, key: Any) -> Any:
+    place = places[band]
+    slots = table_at(place)
+    partition, slot = slot_of(key, place[PARTITION_BITS])
+    first, second = find_buckets(partition, slot, place[HALF], place[MULTIPLIER])
+    base = partition * (place[HALF] + place[HALF])
+    prefetch(slots, (base + first) << _3)
+    prefetch(slots, (base + place[HALF] + second) << _3)
+
+
+@kernel
+def _take_out(places: Any, keys: Any, known: Any, row: Any, ordinal: Any) -> Any:
+    """Remove the entries that `enter` made for a row."""
+    for band in range(places.shape[0]):
+        if keys[band, row] != _0 and not known[row, band]:
+            remove(table_at(places[band]), places[band], keys[band, row], ordinal)
+
+
+@kernel
+def _put_in(places: Any, keys: Any, known: Any, row: Any, ordinal: Any, entries: Any, begin: Any) -> Any:
+    """Add a kept row to the keys that were known before it; return the band without room, or the number of bands."""
+    for band in range(begin, places.shape[0]):
+        if known[row, band]:
+            added = add_entry(table_at(places[band]), places[band], keys[band, row], ordinal, entries)
+            if added < 0:
+                return band
+            if not added:
+                places[band, REFUSED] += np.uint64(1)
+    return places.shape[0]
+
+
+@kernel
+def _candidates(
+    places: Any,
+    keys: Any,
+    known: Any,
+    row: Any,
+    first: Any,
+    state: Any,
+    scratch: Any,
+    ordinals: Any,
+    bands: Any,
+    begin: Any,
+) -> Any:
+    """Write what kept documents share a key with a row, ascending, with the lowest band of each, from *begin* on.
+
+    Returns where they end, or -1 if one of them is not decided yet.
+    """
+    end = begin
+    for band in range(places.shape[0]):
+        if not known[row, band]:
+            continue
+        count = entries_of(table_at(places[band]), places[band], keys[band, row], scratch)
+        for number in range(count):
+            ordinal = scratch[number]
+            if ordinal >= first and state[ordinal - first] == WAITING:
+                return -1
+            at = end
+            while at > begin and ordinals[at - 1] > ordinal:
+                at -= 1
+            if at > begin and ordinals[at - 1] == ordinal:
+                continue
+            for move in range(end, at, -1):
+                ordinals[move] = ordinals[move - 1]
+                bands[move] = bands[move - 1]
+            ordinals[at] = ordinal
+            bands[at] = band
+            end += 1
+    return end
+
+
+@kernel
+def _keep(
+    places: Any, keys: Any, known: Any, row: Any, first: Any, entries: Any, state: Any, cursor: Any, filters: Any
+) -> Any:
+    """Keep a row, unless a filter has seen one of its keys; False if table `BAND` has to grow first."""
+    if filters.shape[0] and in_filters(filters, keys, places.shape[0], row):
+        _take_out(places, keys, known, row, first + np.uint64(row))
+        state[row] = FILTERED
+        return True
+    band = _put_in(places, keys, known, row, first + np.uint64(row), entries, cursor[BAND])
+    if band < places.shape[0]:
+        cursor[BAND] = band
+        return False
+    cursor[BAND] = 0
+    if filters.shape[0]:
+        add_to_filters(filters, keys, places.shape[0], row)
+    state[row] = KEEP
+    cursor[KEPT] += 1
+    return True
+
+
+@kernel
+def decide(
+    places: Any,
+    keys: Any,
+    known: Any,
+    any_known: Any,
+    first: Any,
+    entries: Any,
+    state: Any,
+    cursor: Any,
+    filters: Any,
+    marks: Any,
+    scratch: Any,
+    asked: Any,
+    ends: Any,
+    ordinals: Any,
+    bands: Any,
+    verdicts: Any,
+) -> Any:
+    """Go on deciding rows; see the values that can be returned.
+
+    *known* (rows, bands) and *any_known* (rows) say which keys had entries already. Rows to ask about: *asked*, with candidates
+    `ordinals[ends[i] : ends[i + 1]]` and *bands* beside them; the answers are expected in *verdicts* (true: drop).
+    """
+    while cursor[SETTLED] < cursor[ANSWERED]:
+        number = cursor[SETTLED]
+        if number + 4 < cursor[ANSWERED]:
+            ahead = asked[number + 4]
+            for band in range(places.shape[0]):
+                if not known[ahead, band]:
+                    _prefetch(places, band, keys[band, ahead])
+        row = asked[number]
+        if verdicts[number]:
+            _take_out(places, keys, known, row, first + np.uint64(row))
+            state[row] = DROP
+        elif not _keep(places, keys, known, row, first, entries, state, cursor, filters):
+            return GROW
+        cursor[SETTLED] += 1
+    if cursor[SETTLED] == cursor[ASKED]:
+        cursor[ASKED] = cursor[ANSWERED] = cursor[SETTLED] = 0
+        cursor[CHUNK] += 1
+    most = entries * places.shape[0]
+    while cursor[ROW] < keys.shape[1]:
+        row = cursor[ROW]
+        if cursor[KEPT] + cursor[ASKED] >= cursor[KEPT_LIMIT]:
+            return ASK if cursor[ASKED] else STOP
+        if row + _AHEAD < keys.shape[1] and any_known[row + _AHEAD]:
+            for band in range(places.shape[0]):
+                if known[row + _AHEAD, band]:
+                    _prefetch(places, band, keys[band, row + _AHEAD])
+        asking = cursor[ASKED]
+        if any_known[row] and not cursor[BAND]:  # else it is decided already, and half entered
+            begin = ends[asking]
+            if asking == asked.size or begin + most > ordinals.size:
+                return ASK
+            for band in range(places.shape[0]):
+                if known[row, band] and marks[_mark_of(keys[band, row], band)] == cursor[CHUNK]:
+                    return ASK
+            end = _candidates(places, keys, known, row, first, state, scratch, ordinals, bands, begin)
+            if end < 0:
+                return ASK
+            if end > begin:
+                for band in range(places.shape[0]):
+                    if known[row, band]:
+                        marks[_mark_of(keys[band, row], band)] = cursor[CHUNK]
+                asked[asking] = row
+                ends[asking + 1] = end
+                state[row] = WAITING
+                cursor[ASKED] += 1
+                cursor[ROW] += 1
+                if filters.shape[0]:  # what the filters say of the next row depends on whether this one is kept
+                    return ASK
+                continue
+        if not _keep(places, keys, known, row, first, entries, state, cursor, filters):
+            return GROW
+        cursor[ROW] += 1
+    return ASK if cursor[ASKED] else DONE
+
+
+@kernel
+def withdraw(places: Any, keys: Any, known: Any, first: Any, begin: Any) -> Any:
+    """Take the rows from *begin* on out of the tables: they will be looked at again."""
+    for row in range(begin, keys.shape[1]):
+        _take_out(places, keys, known, row, first + np.uint64(row))
+
+
+@kernel
+def transpose(found: Any, known: Any, any_known: Any) -> Any:
+    """Turn what each band found (bands, rows) into what is known of each row (rows, bands), and whether anything is."""
+    any_known[:] = 0
+    for band in range(found.shape[0]):
+        for row in range(found.shape[1]):
+            known[row, band] = found[band, row]
+            any_known[row] |= found[band, row]
