@@ -206,11 +206,14 @@ class DocumentStage(Stage, frozen=True, kw_only=True):
     def _write_back(self, batch: pa.RecordBatch, documents: list[Document]) -> pa.RecordBatch:
         """Return *batch* with the rewritten fields and the measured signals of *documents*."""
         columns: dict[str, pa.Array] = {}
+        added = self.added_columns().names
         for name in self.rewrites:
             old = batch.schema.field(name).type if name in batch.schema.names else pa.large_string()
             columns[name] = pa.array([getattr(d, name) for d in documents], old)
         for name, type_ in self.signals.items():
             column = signal_column(name)
+            if column not in added:  # of another mode of the stage than these settings
+                continue
             columns[column] = pa.array([d.signals.get(name) for d in documents], type_)
             if column in batch.schema.names:  # measured by an earlier stage of this kind: what is new wins
                 columns[column] = pc.coalesce(columns[column], batch.column(column))

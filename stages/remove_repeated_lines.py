@@ -1,54 +1,104 @@
-"""Lines that a document says twice: menus, cookie notices, quoted replies, and listings printed once per page.
+"""Lines that a document or a whole site says again: menus, cookie notices, quoted replies, listings, headers and footers.
 
 Repeated lines inflate a document without adding to it, and a model learns to repeat. Gopher (Rae et al. 2021, table A1)
 drops a document when more than 20 % of its characters are in repeated lines; but a page with one good article and its
 menu three times is worth keeping once the menu is there once. So repeats are removed first, and only what was mostly
 repeats is dropped.
 
-Only lines within the document are compared; repeats across a corpus are a matter of deduplication.
+What a line is compared with is the `scope`: other lines of the document, or the other documents of the same host. The two are
+told apart by their reasons and signals; a recipe that wants both has the stage twice.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, ClassVar, Literal
 
 import pyarrow as pa
 from msgspec import Meta
 
-from corpusmill.schemas import Document, Drop
-from corpusmill.stages.base import DocumentStage
+from corpusmill.schemas import Document, Drop, signal_column
+from corpusmill.stages.base import BatchFunction, CorpusStage, DocumentStage
+from corpusmill.stages.host_lines import HostLines
+from corpusmill.stages.line_units import characters_of, folded, remove_units, units_of
 
 __all__ = ["RemoveRepeatedLines", "without_repeats"]
 
-_PARAGRAPH_BREAK = re.compile(r"(\n(?:[^\S\n]*\n)+)")
-_LINE_BREAK = re.compile(r"(\n)")
-
 
 class RemoveRepeatedLines(DocumentStage, frozen=True, kw_only=True):
-    """Remove lines or paragraphs that repeat an earlier one, and drop documents that were mostly repeats.
+    """Remove lines or paragraphs that repeat earlier ones, and drop documents that were mostly repeats.
 
-    Two are equal if they are after folding case and white space. The first stays as it was written. Blank lines are
+    Two are equal if they are after folding case and white space. What stays is as it was written. Blank lines are
     never repeats; where a removed line leaves blank lines on both sides, those after it go with it. A text without
-    repeats is returned unchanged, to the byte. Removing twice removes nothing more.
+    repeats is returned unchanged, to the byte.
+
+    With the scopes `anywhere` and `consecutive` lines are compared within the document (`repetitive`, the signals
+    `repeated_*`); the first of equal ones stays, and removing twice removes nothing more.
+
+    With `host` they are compared across the documents of one host (`boilerplate`, the signals `boilerplate_*`): the first
+    `maximum_documents` documents that hold a line keep it, in those after them it is removed. Shards are never rewritten and
+    a corpus grows, so what came first cannot be taken back. The host is that of `url`, without port and `www.`; documents
+    without one are left as they are. Counted are documents, not occurrences, and also those that are dropped later. The
+    report lists what was removed by host.
     """
 
-    reasons: ClassVar[frozenset[str]] = frozenset({"repetitive"})
-    signals: ClassVar[dict[str, pa.DataType]] = {"repeated_lines": pa.int32(), "repeated_line_share": pa.float32()}
+    reasons: ClassVar[frozenset[str]] = frozenset({"repetitive"}) | HostLines.reasons
+    signals: ClassVar[dict[str, pa.DataType]] = {
+        "repeated_lines": pa.int32(),
+        "repeated_line_share": pa.float32(),
+        **HostLines.signals,
+    }
 
     unit: Literal["line", "paragraph"] = "line"
     """What is compared. `paragraph` (text between blank lines) spares verse and code, and misses repeated single
     lines."""
-    scope: Literal["anywhere", "consecutive"] = "anywhere"
-    """`anywhere` compares with everything before; `consecutive` only with the line right before, blank lines aside.
-    Risk of `anywhere`: refrains longer than `minimum_characters` are sung once."""
+    scope: Literal["anywhere", "consecutive", "host"] = "anywhere"
+    """`anywhere` compares with everything before in the document; `consecutive` only with the line right before, blank lines
+    aside; `host` with the documents of the same host. Risk of `anywhere`: refrains longer than `minimum_characters` are sung
+    once. Risk of `host`: what a site rightly says on many pages (a licence, the rules of a forum) stays on the first few."""
     minimum_characters: Annotated[int, Meta(ge=1)] = 30
     """Shorter lines may repeat as they like: braces, list items, table cells, short refrains. Risk of low values: code
     and verse lose lines; of high ones: menus made of short lines stay. Chinese and Japanese say as much in a third of
     that."""
     maximum_share: Annotated[float, Meta(ge=0, le=1)] | None = 0.5
-    """Drop a document (`repetitive`) with more than this share of its characters in repeats; None never drops. Risk of
-    low values: Gopher's 0.2 drops pages that are good once cleaned."""
+    """Drop a document (`repetitive`, or `boilerplate`) with more than this share of its characters in what was removed; None
+    never drops. Risk of low values: Gopher's 0.2 drops pages that are good once cleaned."""
+    maximum_documents: Annotated[int, Meta(ge=1, le=65_000)] = 6
+    """Scope `host`: documents of a host that keep a line. Llama 3 (Dubey et al. 2024) removes lines that it met more than 6
+    times in 30 million documents, of whatever host. Risk of 1: all that two pages share goes from the second."""
+    max_index_memory: str = "1GB"
+    """Scope `host`: memory of the main process for the lines that are counted, 15 bytes each: 66 million lines in 1GB. When it
+    is full, the rarest are forgotten and counted from the beginning if they come again, so lines stay that should go, and
+    none goes that should stay. The report says how many were."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        HostLines.check_memory(self.kind, self.max_index_memory)
+
+    @property
+    def ordered(self) -> CorpusStage | None:
+        """The stage that counts lines across the corpus, with the scope `host`; None with the others."""
+        if self.scope != "host":
+            return None
+        return HostLines(
+            unit=self.unit,
+            minimum_characters=self.minimum_characters,
+            maximum_share=self.maximum_share,
+            maximum_documents=self.maximum_documents,
+            max_index_memory=self.max_index_memory,
+        )
+
+    def open(self) -> BatchFunction:
+        """Build the function for the scope; with `host` it compares the documents of a batch with each other only."""
+        ordered = self.ordered
+        return super().open() if ordered is None else ordered.open()
+
+    def added_columns(self) -> pa.Schema:
+        """Return the signals of the scope."""
+        ordered = self.ordered
+        if ordered is not None:
+            return ordered.added_columns()
+        mine = [(name, type_) for name, type_ in self.signals.items() if name not in HostLines.signals]
+        return pa.schema([pa.field(signal_column(name), type_) for name, type_ in mine])
 
     def apply(self, document: Document) -> Document | Drop:
         """Remove the repeats of one document, or drop it."""
@@ -58,7 +108,7 @@ class RemoveRepeatedLines(DocumentStage, frozen=True, kw_only=True):
             paragraphs=self.unit == "paragraph",
             anywhere=self.scope == "anywhere",
         )
-        share = characters / max(len(document.text) - document.text.count("\n"), 1)
+        share = characters / max(characters_of(document.text), 1)
         document.text = text
         document.signals["repeated_lines"] = repeats
         document.signals["repeated_line_share"] = share
@@ -75,34 +125,20 @@ def without_repeats(
     >>> without_repeats("Accept all cookies\nNews\nACCEPT  all cookies\nNews", 10)
     ('Accept all cookies\nNews\nNews', 1, 19)
     """
-    pieces = (_PARAGRAPH_BREAK if paragraphs else _LINE_BREAK).split(text)
+    units, separators = units_of(text, paragraphs=paragraphs)
     seen: set[str] = set()
-    kept: list[str] = []
-    repeats = characters = 0
-    open_blank = True  # whether what is kept so far ends with a blank line, or is empty
-    removed = False  # whether a repeat was removed since the last line that was kept
-    for at in range(0, len(pieces), 2):
-        unit, separator = pieces[at], pieces[at + 1] if at + 1 < len(pieces) else ""
-        key = " ".join(unit.split()).casefold()
+    repeats: set[int] = set()
+    for at, unit in enumerate(units):
+        key = folded(unit)
+        if not key:
+            continue
         if len(key) >= minimum_characters and key in seen:
-            repeats += 1
-            characters += len(unit) - unit.count("\n")
-            removed = True
+            repeats.add(at)
             continue
-        if key:
-            if not anywhere:
-                seen.clear()
-            seen.add(key)
-        elif removed and open_blank:
-            continue
-        kept += [unit, separator]
-        open_blank = not key
-        removed = False
+        if not anywhere:
+            seen.clear()
+        seen.add(key)
     if not repeats:
         return text, 0, 0
-    return _ended_like(text, "".join(kept)), repeats, characters
-
-
-def _ended_like(text: str, result: str) -> str:
-    """Return *result* with the line breaks at its end that *text* has there: a removed last line leaves none open."""
-    return result.rstrip("\n") + text[len(text.rstrip("\n")) :]
+    text, characters = remove_units(text, units, separators, repeats)
+    return text, len(repeats), characters

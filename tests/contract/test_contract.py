@@ -19,12 +19,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpusmill.schemas import DOCUMENTS, VERDICT, Document, Drop, RecipeError, StageError
-from corpusmill.stages import CorpusStage, DocumentStage, Pack, Stage, known_stages, stage_from
+from corpusmill.stages import DocumentStage, Function, Pack, Stage, known_stages, stage_from
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "decontaminate": {"references": [str(Path(__file__).parent / "evaluation_set.jsonl")], "action": "trim"},
     "tokenize": {"tokenizer": "bytes"},
 }
+MODES = {"remove_repeated_lines of a host": {"scope": "host", "maximum_documents": 1}}
+"""Settings that make another stage of a kind, which keeps the contract too."""
 
 SENTENCES = [
     "The mill by the river has ground flour for the village since the time of the old bridge, and it still does today.",
@@ -50,7 +52,7 @@ PAGE = "<html><body><nav><a href=/>home</a></nav><article><h1>Mill</h1><p>{}</p>
 
 
 def make(kind: str) -> Stage:
-    return stage_from({"kind": kind, **ARGUMENTS.get(kind, {})}, "test")
+    return stage_from({"kind": kind.partition(" ")[0], **ARGUMENTS.get(kind, {}), **MODES.get(kind, {})}, "test")
 
 
 def shout(document: dict[str, Any]) -> dict[str, Any]:
@@ -77,11 +79,10 @@ def judged(stage: Stage, batch: pa.RecordBatch) -> tuple[dict[str, Any], list[An
     return out.to_pydict(), verdicts.to_pylist()
 
 
-KINDS = [kind for kind, cls in known_stages().items() if not issubclass(cls, Pack)]
-per_stage = pytest.mark.parametrize("kind", [k for k in KINDS if k != "function"])
-per_independent_stage = pytest.mark.parametrize(
-    "kind", [k for k in KINDS if k != "function" and not issubclass(known_stages()[k], CorpusStage)]
-)
+KINDS = [kind for kind, cls in known_stages().items() if not issubclass(cls, Pack | Function)] + [*MODES]
+per_stage = pytest.mark.parametrize("kind", KINDS)
+per_independent_stage = pytest.mark.parametrize("kind", [kind for kind in KINDS if make(kind).ordered is None])
+per_corpus_stage = pytest.mark.parametrize("kind", [kind for kind in KINDS if make(kind).ordered is not None])
 
 
 @per_stage
@@ -89,13 +90,14 @@ def test_settings_pickle_hash_and_survive_a_round_trip(kind: str) -> None:
     stage = make(kind)
     assert pickle.loads(pickle.dumps(stage)) == stage
     assert hash(stage) == hash(make(kind))
-    assert stage.kind == kind
+    assert stage.kind == kind.partition(" ")[0]
     assert stage_from(msgspec.to_builtins(stage), "test") == stage
     assert msgspec.json.schema(type(stage))["$defs"][type(stage).__name__]["type"] == "object"
 
 
 @per_stage
 def test_unknown_settings_are_refused_with_the_place(kind: str) -> None:
+    kind = make(kind).kind
     with pytest.raises(RecipeError, match=rf"my.toml: stage 3 \({kind}\): unknown setting 'nonsense'"):
         stage_from({"kind": kind, "nonsense": 1}, "my.toml: stage 3")
 
@@ -130,6 +132,28 @@ def test_results_do_not_depend_on_the_batch_size(kind: str, size: int) -> None:
     whole, verdicts = opened(batch)
     assert pa.Table.from_batches([out for out, _ in parts]).to_pydict() == whole.to_pydict()
     assert [v for _, some in parts for v in some.to_pylist()] == verdicts.to_pylist()
+
+
+@per_corpus_stage
+@pytest.mark.parametrize("size", [1, 7])
+def test_what_an_index_resolves_does_not_depend_on_how_documents_are_cut(kind: str, size: int) -> None:
+    stage, batch = make(kind), batch_of([*TEXTS, None, *TEXTS])
+    assert stage.ordered is not None
+    sketch, index, settle = stage.ordered.sketch(), stage.ordered.open_index(), stage.ordered.settle()
+    outs: list[Any] = []
+    verdicts: list[Any] = []
+    for at in range(0, batch.num_rows, size):
+        part = batch.slice(at, size)
+        for number in range(part.num_rows):
+            assert sketch(part.slice(number, 1)).to_pylist() == sketch(part).slice(number, 1).to_pylist()
+        ((split, resolved),) = index.add(at, pa.Table.from_batches([sketch(part)]))
+        assert (split, len(resolved)) == (at, part.num_rows)
+        for number in range(part.num_rows):
+            out, some = settle(part.slice(number, 1), resolved.slice(number, 1))
+            outs += out.to_pylist()
+            verdicts += some.to_pylist()
+    whole, expected = stage.judge(batch)
+    assert (outs, verdicts) == (whole.to_pylist(), expected.to_pylist())
 
 
 @per_stage
@@ -229,8 +253,6 @@ def test_a_table_without_text_is_refused_with_what_it_has() -> None:
 
 
 def test_a_function_is_a_stage() -> None:
-    from corpusmill.stages import Function
-
     def rule(document: dict[str, Any]) -> dict[str, Any] | Drop:
         return Drop("too_short", len(document["text"]), 5) if len(document["text"]) < 5 else shout(document)
 

@@ -1,5 +1,7 @@
 """The golden cases of every stage: tests/cases/<stage>/{wild,synthetic,negative,known_failures}.json.
 
+What a stage does with a document that it compares with others is seen where a case has the documents `before` it.
+
 Known failures must fail: a change that repairs one breaks the build until the case is promoted to another file.
 """
 
@@ -31,23 +33,28 @@ def _parameters() -> list[Any]:
     return found
 
 
+def _document(given: dict[str, Any]) -> dict[str, Any]:
+    document = {"id": "case", "url": None, "source": "case", "html": None, "text": None, "metadata": None, **given}
+    if isinstance(document["html"], str):
+        document["html"] = document["html"].encode()
+    if isinstance(document["metadata"], dict):
+        document["metadata"] = json.dumps(document["metadata"])
+    return document
+
+
 @pytest.mark.parametrize(("kind", "case"), _parameters())
 def test_case(kind: str, case: dict[str, Any]) -> None:
     beside = json.loads(json.dumps(case.get("settings", {})).replace("$CASES", CASES.as_posix()))
     stage = stage_from({"kind": kind, **beside}, case["label"])
-    given = {"id": "case", "url": None, "source": "case", "html": None, "text": None, "metadata": None, **case["input"]}
-    if isinstance(given["html"], str):
-        given["html"] = given["html"].encode()
-    if isinstance(given["metadata"], dict):
-        given["metadata"] = json.dumps(given["metadata"])
-    out, verdicts = stage.judge(pa.RecordBatch.from_pylist([given], DOCUMENTS))
-    verdict = verdicts[0].as_py()
+    documents = [_document(given) for given in [*case.get("before", []), case["input"]]]
+    out, verdicts = stage.judge(pa.RecordBatch.from_pylist(documents, DOCUMENTS))
+    verdict = verdicts[-1].as_py()
     if "drop" in case:
         assert (verdict["reason"] if verdict else None) == case["drop"]
     if "text" in case:
-        assert out.column("text")[0].as_py() == case["text"]
+        assert out.column("text")[-1].as_py() == case["text"]
     for name, expected in case.get("signals", {}).items():
-        measured = out.column(signal_column(name))[0].as_py()
+        measured = out.column(signal_column(name))[-1].as_py()
         assert measured == (pytest.approx(expected, rel=1e-3, abs=1e-3) if isinstance(expected, float) else expected), (
             name
         )
