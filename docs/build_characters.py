@@ -14,9 +14,12 @@ from __future__ import annotations
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import regex
 import unicodedata2
+
+Value = TypeVar("Value", str, int)
 
 # No spaces between words: logographic scripts, the scripts whose line breaks need a dictionary (UAX #14, class SA), and
 # Javanese and Balinese. In Tibetan the tsheg separates syllables, in Hangul and Lisu there are spaces: no need.
@@ -37,8 +40,8 @@ HEADER = f"""\
 
 
 def category(code: int) -> str:
-    """Return the general category; none of a surrogate is ever asked for by a reader, they are "Cs"."""
-    return unicodedata2.category(chr(code))
+    """Return the general category."""
+    return str(unicodedata2.category(chr(code)))
 
 
 def classes() -> dict[int, str]:
@@ -86,18 +89,17 @@ def lower() -> dict[int, int]:
     return found
 
 
-def runs(codes: Iterable[tuple[int, object]], step: int) -> Iterator[tuple[int, int, object]]:
+def runs(codes: Iterable[tuple[int, Value]], step: int) -> Iterator[tuple[int, int, Value]]:
     """Yield first code point, last code point and value for runs of one value with a distance of *step*."""
-    first = last = None
-    value: object = None
+    first = last = value = None
     for code, found in codes:
         if last is not None and found == value and code == last + step:
             last = code
             continue
-        if last is not None and first is not None:
+        if last is not None and first is not None and value is not None:
             yield first, last, value
         first, last, value = code, code, found
-    if last is not None and first is not None:
+    if last is not None and first is not None and value is not None:
         yield first, last, value
 
 

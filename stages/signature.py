@@ -34,7 +34,9 @@ from corpusmill.stages.text_buffers import text_buffers
 
 __all__ = [
     "SPECIFICATION",
+    "Hashes",
     "SignatureScheme",
+    "Signatures",
     "Sketches",
     "band_keys",
     "content_hashes",

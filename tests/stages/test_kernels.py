@@ -1,0 +1,126 @@
+"""The compiler of kernels: what it keeps on disk can be missing, damaged, shared or out of date, and calls work all the same."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from corpusmill.stages.kernels import compile_cache, kernel
+from corpusmill.stages.kernels.text import letter
+
+CALL = """
+import numpy, sys
+from corpusmill.stages.kernels.text import letter
+print(letter(numpy.uint64(7)), sum(letter.stats.cache_hits.values()))
+"""
+VALUE = int(letter(np.uint64(7)))
+
+
+def start(cache: Path, code: str = CALL) -> subprocess.Popen[str]:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def result(process: subprocess.Popen[str]) -> list[int]:
+    """The value of `letter(7)`, and whether it came from the cache."""
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    return [int(number) for number in out.split()]
+
+
+def add_one(value: Any) -> Any:
+    """A function to compile; none of the cached ones."""
+    return value + 1
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that two processes have filled at once."""
+    cache: Path = tmp_path_factory.mktemp("cache")
+    processes = [start(cache) for _ in range(2)]
+    assert [result(process)[0] for process in processes] == [VALUE] * 2
+    return cache
+
+
+def test_machine_code_is_kept_for_the_next_process(filled: Path) -> None:
+    assert result(start(filled)) == [VALUE, 1]
+
+
+def test_damaged_files_are_replaced(filled: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    shutil.copytree(filled, cache)
+    indexes, codes = list(cache.rglob("*.nbi")), list(cache.rglob("*.nbc"))
+    assert indexes
+    assert codes
+    for path in indexes:
+        path.write_bytes(b"not what numba wrote")
+    assert result(start(cache)) == [VALUE, 0]
+    for path in codes:
+        path.write_bytes(b"")
+    assert result(start(cache)) == [VALUE, 0]
+    assert result(start(cache)) == [VALUE, 1]
+
+
+def test_no_place_for_files_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba.core.caching as caching
+
+    def no_locator(*_: object) -> None:
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(caching.FunctionCache, "__init__", no_locator)
+    assert kernel(add_one)(1) == 2
+
+
+def test_a_full_disk_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import numba.core.caching as caching
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compile_cache, "_stamp", lambda _: b"full disk")
+    monkeypatch.setattr(caching.IndexDataCacheFile, "save", full)
+    compiled: Any = kernel(add_one)
+    assert isinstance(compiled._cache, compile_cache._Cache)
+    assert compiled(1) == 2
+
+
+def test_without_a_home_no_directory_called_tilde_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert not compile_cache._has_a_place()
+    compiled: Any = kernel(add_one)
+    assert not isinstance(compiled._cache, compile_cache._Cache)
+    assert compiled(1) == 2
+
+
+def test_a_change_in_an_imported_module_makes_files_stale(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "kernels"
+    shutil.copytree(compile_cache._FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(compile_cache, "_FOLDER", folder)
+
+    def stamps() -> list[bytes]:
+        compile_cache._stamp.cache_clear()
+        return [compile_cache._stamp(name) for name in ("minhash", "text", "sha1")]
+
+    try:
+        before = stamps()
+        with (folder / "text.py").open("a") as file:
+            file.write("# another constant\n")
+        after = stamps()
+    finally:
+        compile_cache._stamp.cache_clear()
+    assert [old == new for old, new in zip(before, after, strict=True)] == [False, False, True]
+
+
+def test_numba_is_imported_for_a_kernel_and_not_before() -> None:
+    code = "import sys, corpusmill.stages, corpusmill.stages.signature; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
