@@ -151,8 +151,18 @@ def band_keys(signatures: Signatures, bands: int, rows: int) -> Hashes:
 
 def _python_cases(texts: pa.LargeStringArray) -> tuple[pa.LargeStringArray, pa.BooleanArray | None]:
     """Return *texts* with `_python_case` applied to those that need it, and which those are (None: none of them)."""
-    where = pc.fill_null(pc.or_(pc.match_substring(texts, "İ"), pc.match_substring(texts, "Σ")), False)
-    if not pc.any(where).as_py():
+    data, starts, ends = text_buffers(texts)
+    if not len(texts):
         return texts, None
-    found = [_python_case(str(bytes(text.as_buffer()), "utf-8", "replace")) for text in texts.filter(where)]
+    data = data[starts[0] : ends[-1]]
+    # İ is C4 B0 and Σ is CE A3; looking for one byte of four is three times as fast as pyarrow's search for a string.
+    leads = np.flatnonzero((data[:-1] == 0xC4) | (data[:-1] == 0xCE))
+    leads = leads[data[leads + 1] == np.where(data[leads] == 0xC4, 0xB0, 0xA3)] + starts[0]
+    if not len(leads):
+        return texts, None
+    chosen = np.zeros(len(texts), np.bool_)
+    chosen[np.searchsorted(starts, leads, "right") - 1] = True
+    where = pa.array(chosen)
+    buffers = (text.as_buffer() for text in texts.filter(where))
+    found = [None if buffer is None else _python_case(str(bytes(buffer), "utf-8", "replace")) for buffer in buffers]
     return pc.replace_with_mask(texts, where, pa.array(found, pa.large_string())), where

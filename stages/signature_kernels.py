@@ -177,7 +177,7 @@ def run_datasketch(buffers: TextBuffers, size: int, permutations: int, kind: Wor
 
     data, starts, ends = buffers
     factors, terms = datasketch_permutations(permutations, legacy)
-    found = np.empty((len(starts), permutations), np.uint32)
+    found = np.full((len(starts), permutations), 0xFFFFFFFF, np.uint32)
     for cut in _chunks(ends - starts):
         length, texts = int((ends[cut] - starts[cut]).sum()), cut.stop - cut.start
         most = (

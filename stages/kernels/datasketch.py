@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels.minhash import BLOCK, pad, permute
 from corpusmill.stages.kernels.sha1 import sha1_words
 from corpusmill.stages.kernels.text import decode, encode
 
@@ -70,6 +71,21 @@ def _finish(value: np.uint32) -> np.uint32:
 
 
 @kernel
+def _permute_legacy(block: Any, padded: int, factors: Any, terms: Any, signature: Any) -> None:
+    """Do what `permute` does with the permutations that datasketch had before version 2."""
+    for permutation in range(factors.size):
+        factor, term = factors[permutation], terms[permutation]
+        least = signature[permutation]
+        for place in range(padded):
+            # It lets the sum wrap at 64 bits before it takes the remainder, and so does this.
+            value = factor * np.uint64(block[place]) + term
+            value = (value & _PRIME) + (value >> _61)
+            value = value - _PRIME if value >= _PRIME else value
+            least = min(least, np.uint32(value))
+        signature[permutation] = least
+
+
+@kernel
 def signatures(
     data: Any,
     starts: Any,
@@ -87,7 +103,7 @@ def signatures(
     hashes: Any,
     found: Any,
 ) -> None:
-    """Write the signature of each text to its row of *found*; all texts are hashed together, to keep the lanes full."""
+    """Lower each row of *found* to the signature of one text; all texts are hashed together, to keep the lanes full."""
     position = 0
     total = 0
     counts = np.zeros(starts.size + 1, np.int64)
@@ -101,22 +117,13 @@ def signatures(
                 total += 1
         counts[row + 1] = total
     sha1_words(out, begins, finishes, total, hashes)
-    if not legacy:
-        for place in range(total):
-            hashes[place] = _finish(hashes[place])
+    block = np.empty(BLOCK, np.uint32)
     for row in range(starts.size):
-        for permutation in range(factors.size):
-            least = np.uint32(0xFFFFFFFF)
+        for begin in range(counts[row], counts[row + 1], BLOCK):
+            filled = min(BLOCK, counts[row + 1] - begin)
+            for place in range(filled):
+                block[place] = hashes[begin + place] if legacy else _finish(hashes[begin + place])
             if legacy:
-                factor, term = factors[permutation], terms[permutation]
-                for place in range(counts[row], counts[row + 1]):
-                    # datasketch lets this wrap at 64 bits before it takes the remainder.
-                    value = factor * np.uint64(hashes[place]) + term
-                    value = (value & _PRIME) + (value >> _61)
-                    value = value - _PRIME if value >= _PRIME else value
-                    least = min(least, np.uint32(value))
+                _permute_legacy(block, pad(block, filled), factors, terms, found[row])
             else:
-                odd, shift = np.uint32(factors[permutation]), np.uint32(terms[permutation])
-                for place in range(counts[row], counts[row + 1]):
-                    least = min(least, np.uint32(np.uint32(odd * hashes[place]) + shift))
-            found[row, permutation] = least
+                permute(block, pad(block, filled), factors, terms, found[row])

@@ -9,17 +9,17 @@ import numpy as np
 from corpusmill.stages.kernels import kernel
 from corpusmill.stages.kernels.text import mix, scan
 
-__all__ = ["band_keys", "shingle", "shingle_count", "sketch", "smallest"]
+__all__ = ["BLOCK", "band_keys", "pad", "permute", "shingle", "shingle_count", "sketch", "smallest"]
 
 _SHINGLE = np.uint64(0xD1342543DE82EF95)
 _BANDS = np.uint64(int.from_bytes(b"bandkey1", "big"))
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _NONE = np.uint32(0xFFFFFFFF)
 _32 = np.uint64(32)
-_BLOCK = (
+BLOCK = (
     4096  # shingles whose 32-bit halves are permuted at once: 16 kB stay in the first-level cache for all permutations
 )
-_LANES = 64  # a block is filled up to a multiple of this, so that the vector loop has no remainder
+LANES = 64  # a block is filled up to a multiple of this, so that the vector loop has no remainder
 
 
 @kernel
@@ -48,22 +48,33 @@ def shingle(words: Any, count: int, size: int, out: Any, position: int) -> None:
 
 
 @kernel
+def pad(block: Any, filled: int) -> int:
+    """Repeat the last of *filled* values up to a multiple of the lanes, and return that: a minimum does not mind repeats."""
+    padded = (filled + LANES - 1) // LANES * LANES
+    for place in range(filled, padded):
+        block[place] = block[filled - 1]
+    return padded
+
+
+@kernel
+def permute(block: Any, padded: int, factors: Any, terms: Any, signature: Any) -> None:
+    """Lower each value of *signature* to the least that its permutation gives for the numbers in *block*."""
+    for permutation in range(factors.size):
+        factor, term = np.uint32(factors[permutation]), np.uint32(terms[permutation])
+        least = signature[permutation]
+        for place in range(padded):
+            least = min(least, np.uint32(np.uint32(factor * block[place]) + term))
+        signature[permutation] = least
+
+
+@kernel
 def smallest(hashes: Any, position: int, number: int, factors: Any, terms: Any, block: Any, signature: Any) -> None:
-    """Lower each value of *signature* to the least that its permutation gives for the upper halves of *hashes*."""
-    for begin in range(0, number, _BLOCK):
-        filled = min(_BLOCK, number - begin)
+    """Lower *signature* to that of the upper halves of *number* hashes from *position* on."""
+    for begin in range(0, number, BLOCK):
+        filled = min(BLOCK, number - begin)
         for place in range(filled):
             block[place] = np.uint32(hashes[position + begin + place] >> _32)
-        # A minimum does not mind a value that comes twice.
-        padded = (filled + _LANES - 1) // _LANES * _LANES
-        for place in range(filled, padded):
-            block[place] = block[filled - 1]
-        for permutation in range(factors.size):
-            factor, term = factors[permutation], terms[permutation]
-            least = signature[permutation]
-            for place in range(padded):
-                least = min(least, np.uint32(np.uint32(factor * block[place]) + term))
-            signature[permutation] = least
+        permute(block, pad(block, filled), factors, terms, signature)
 
 
 @kernel
@@ -87,7 +98,7 @@ def sketch(
     signatures: Any,
 ) -> None:
     """Scan texts: normalized bytes to *out*, shingle hashes to *shingles* (overwritten unless *keep*), and signatures."""
-    block = np.empty(_BLOCK, np.uint32)
+    block = np.empty(BLOCK, np.uint32)
     position = 0
     total = 0
     for row in range(starts.size):

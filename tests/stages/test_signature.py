@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import subprocess
 import sys
 import tracemalloc
 import unicodedata
@@ -121,6 +123,10 @@ def test_what_lies_under_a_null_is_not_read() -> None:
     array = pa.Array.from_buffers(pa.large_string(), 3, [validity, *full.buffers()[1:]])
     check(["one two", "", "five six"], array)
     check(["", "five six"], array.slice(1))
+    full = pa.array(["Σ", "İΣ", "ΑΣ"], pa.large_string())
+    array = pa.Array.from_buffers(pa.large_string(), 3, [validity, *full.buffers()[1:]])
+    check(["Σ", "", "ΑΣ"], array, kind="python")
+    check(["", "ΑΣ"], array.slice(1), kind="python")
 
 
 @pytest.mark.parametrize(
@@ -219,6 +225,51 @@ def test_signatures_of_fewer_permutations_are_beginnings() -> None:
     assert (long[:, :32] == short).all()
     factors, terms = permutations_of(300)
     assert len({*zip(factors.tolist(), terms.tolist(), strict=True)}) == 300
+
+
+# The texts that need most room, by bytes: in words, in normalized bytes, in bytes of words joined by spaces.
+FULLEST = [
+    "ff" * 40,
+    "6120" * 40,
+    "61",
+    "",
+    "c8ba" * 40,
+    "c8ba20" * 40,
+    "e6b0b4" * 40,
+    "61e6b0b4" * 40,
+    "6120ff" * 40,
+    "f09080",
+    "61e6b0",
+]
+INTERPRETED = """
+import sys, warnings
+import pyarrow as pa
+from corpusmill.stages.signature import band_keys, sketch
+warnings.simplefilter("ignore")  # sums are meant to wrap
+for text in map(bytes.fromhex, sys.argv[1:]):
+    for texts in ([text], [text] * 3 + [b""]):
+        raw = pa.array(texts, pa.large_binary())
+        array = pa.Array.from_buffers(pa.large_string(), len(raw), raw.buffers())
+        found = sketch(array, shingle_words=2, permutations=3, shingles=True)
+        print(found.content[0].as_py().hex(), *found.signatures[0], *band_keys(found.signatures, 1, 3)[:, 0])
+    sketch(array.slice(0, 1), shingle_words=2, permutations=1, signature="datasketch", shingles=False)
+"""
+
+
+def test_no_kernel_leaves_its_arrays() -> None:
+    """Compiled code does not check indices; without the compiler, numpy does."""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", INTERPRETED, *FULLEST],
+            env={**os.environ, **change},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for change in ({"NUMBA_DISABLE_JIT": "1"}, {})
+    ]
+    assert len(runs[0].splitlines()) == 2 * len(FULLEST)
+    assert runs[0] == runs[1]
 
 
 @pytest.mark.parametrize(
