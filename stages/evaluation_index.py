@@ -93,10 +93,11 @@ class EvaluationIndex:
             )
 
     def _sort(self, keys: npt.NDArray[np.uint64]) -> None:
+        from corpusmill.stages.kernels.ngram_table import sorted_with_numbers
+
         if len(keys) >= 2**32:
             raise RecipeError("the references have more than 4,294,967,295 n-grams; divide them between several stages")
-        order = np.argsort(keys, kind="stable")
-        self._keys, self._numbers = keys[order], order.astype(np.uint32)
+        self._keys, self._numbers = sorted_with_numbers(keys)
 
     def _leave_out_common(self, passages: Passages, maximum_items: int) -> None:
         from corpusmill.stages.kernels.ngram_table import mark_common

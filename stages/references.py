@@ -45,6 +45,7 @@ _SUFFIXES: Final = (*_PLAIN, ".parquet")
 _ABOUT: Final = frozenset({"config.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json", "state.json"})
 """Files that stand beside the data in folders of Hugging Face datasets and describe it."""
 _LONGEST_ID: Final = 200
+_MARK: Final = b"\xef\xbb\xbf"  # byte order mark
 _BAD_JSON: Final = (ValueError, RecursionError)
 
 
@@ -137,12 +138,12 @@ def read_items(
         if kind == ".parquet":
             records: Iterator[Any] = _parquet(path, fields, id_fields)
         else:
-            records = _READERS[kind or ".txt"](_content(path), bool(fields))
+            records = _READERS[kind or ".txt"](path, bool(fields))
         for number, record in enumerate(records):
             strings = list(_strings(record, ""))
             columns.update(field for field, _ in strings)
-            id_ = next((str(record[key]) for key in id_fields if _is_id(record, key)), str(number))
-            ids = {key for key in id_fields if _is_id(record, key)}
+            ids = [key for key in id_fields if _is_id(record, key)]
+            id_ = str(record[ids[0]]) if ids else str(number)
             if fields and isinstance(record, dict):
                 taken = _taken(strings, fields)
             else:  # a line of a text file has no fields to choose from
@@ -214,7 +215,7 @@ def _content(path: Path) -> bytes:
     """Return the bytes of a file, decompressed, without a byte order mark."""
     data = path.read_bytes()
     decode = _DECODERS.get(path.suffix.lower())
-    return (decode(data) if decode else data).removeprefix(b"\xef\xbb\xbf")
+    return (decode(data) if decode else data).removeprefix(_MARK)
 
 
 def _json_value(data: bytes) -> Any:
@@ -225,20 +226,29 @@ def _json_value(data: bytes) -> Any:
         return json.loads(data)
 
 
-def _json_lines(data: bytes, named: bool) -> Iterator[Any]:  # noqa: ARG001
-    for number, line in enumerate(io.BytesIO(data), 1):
-        if not line.strip():
-            continue
-        try:
-            yield _json_value(line)
-        except _BAD_JSON as error:
-            raise ValueError(f"line {number} is no valid JSON: {_reason(error)}") from None
+def _json_lines(path: Path, named: bool) -> Iterator[Any]:  # noqa: ARG001
+    with _lines(path) as lines:
+        for number, line in enumerate(lines, 1):
+            bare = line.removeprefix(_MARK) if number == 1 else line
+            if not bare.strip():
+                continue
+            try:
+                yield _json_value(bare)
+            except _BAD_JSON as error:
+                raise ValueError(f"line {number} is no valid JSON: {_reason(error)}") from None
 
 
-def _json(data: bytes, named: bool) -> Iterator[Any]:  # noqa: ARG001
+def _lines(path: Path) -> Any:
+    """Open a file for reading line by line; only where the decoder tells a file that is cut short from a whole one."""
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rb")
+    return io.BytesIO(_content(path)) if path.suffix.lower() in _DECODERS else path.open("rb")
+
+
+def _json(path: Path, named: bool) -> Iterator[Any]:  # noqa: ARG001
     """Yield the records of a JSON file: of a list, or of the lists of objects in an object, which else is one record."""
     try:
-        value = _json_value(data)
+        value = _json_value(_content(path))
     except _BAD_JSON as error:
         raise ValueError(f"no valid JSON: {_reason(error)}") from None
     if isinstance(value, dict):
@@ -252,10 +262,10 @@ def _reason(error: Exception) -> str:
     return f"{error.msg} (column {error.colno})" if isinstance(error, json.JSONDecodeError) else type(error).__name__
 
 
-def _table(delimiter: str) -> Callable[[bytes, bool], Iterator[Any]]:
-    def rows(data: bytes, named: bool) -> Iterator[Any]:
+def _table(delimiter: str) -> Callable[[Path, bool], Iterator[Any]]:
+    def rows(path: Path, named: bool) -> Iterator[Any]:
         csv.field_size_limit(1 << 30)
-        lines = csv.reader(io.StringIO(data.decode("utf-8"), newline=""), delimiter=delimiter)
+        lines = csv.reader(io.StringIO(_content(path).decode("utf-8"), newline=""), delimiter=delimiter)
         header = next(lines, []) if named else []
         for row in lines:
             if named:
@@ -266,13 +276,13 @@ def _table(delimiter: str) -> Callable[[bytes, bool], Iterator[Any]]:
     return rows
 
 
-def _text(data: bytes, named: bool) -> Iterator[Any]:  # noqa: ARG001
-    text = data.decode("utf-8").strip()
+def _text(path: Path, named: bool) -> Iterator[Any]:  # noqa: ARG001
+    text = _content(path).decode("utf-8").strip()
     paragraphs = re.split(r"\n(?:[^\S\n]*\n)+", text.replace("\r\n", "\n"))
     yield from (unit for unit in (paragraphs if len(paragraphs) > 1 else text.splitlines()) if unit.strip())
 
 
-_READERS: Final[dict[str, Callable[[bytes, bool], Iterator[Any]]]] = {
+_READERS: Final[dict[str, Callable[[Path, bool], Iterator[Any]]]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +22,7 @@ from corpusmill.stages.decontaminate import cut
 from corpusmill.stages.evaluation_index import EvaluationIndex
 from corpusmill.stages.evaluation_passages import NgramRules
 from corpusmill.stages.references import ReferenceItem, read_items
+from support import prose
 
 # Written for these tests: items of real evaluation sets in a public repository would leak them.
 HENS = (
@@ -170,13 +172,20 @@ def test_common_ngrams_are_not_looked_for(write: Writer) -> None:
 
 
 def test_copies_of_an_item_do_not_make_it_common(write: Writer) -> None:
-    files = [write(*[{"q": HENS, "n": n} for n in range(20)], name=f"{name}.jsonl") for name in "ab"]
+    files = tuple(write(*[{"q": HENS, "n": n} for n in range(20)], name=f"{name}.jsonl") for name in "ab")
     stage = Decontaminate(references=files)
     assert judged(stage, HENS)[0]["leaked_item"] == "a.jsonl#0"  # in several files: the first
     assert [(file.name, file.items, file.duplicates) for file in stage.index().files] == [
         ("a.jsonl", 20, 19),
         ("b.jsonl", 20, 19),
     ]
+
+
+def test_common_is_counted_by_file(write: Writer) -> None:
+    template = "Construct a complete truth table for the following argument and then say whether it is valid:"
+    files = [write(*[{"q": f"{template} {name}{n}"} for n in range(8)], name=f"{name}.jsonl") for name in "ab"]
+    assert is_found(Decontaminate(references=tuple(files)), template)
+    assert not is_found(Decontaminate(references=tuple(files), maximum_items=7), template)
 
 
 def test_the_same_passage_of_many_questions_is_common(write: Writer) -> None:
@@ -239,7 +248,7 @@ def test_what_a_letter_counts(letter: str) -> None:
     from corpusmill.stages.kernels.ngrams import _letter_tenths
 
     assert sized_words(letter) == [(letter, letter_tenths(letter))]
-    assert _letter_tenths(ord(letter)) == letter_tenths(letter)
+    assert _letter_tenths(np.uint64(ord(letter))) == letter_tenths(letter)
 
 
 def test_references_are_compared_in_composed_form(write: Writer) -> None:
@@ -453,3 +462,58 @@ def test_a_long_run_of_documents_is_searched_in_blocks(write: Writer) -> None:
         text[place + 700 : place + 709] = words[200:209]
         (row,) = judged(stage, " ".join(text))
         assert (row["leaked_ngrams"], row["leaked_share"]) == (2, 1.0)
+
+
+def _mail(text: str) -> str:
+    return "> " + "\n> ".join(" ".join(text.split()[at : at + 5]) for at in range(0, len(text.split()), 5))
+
+
+def _every_eighth_word_changed(text: str) -> str:
+    return " ".join("otherwise" if at % 8 == 7 else word for at, word in enumerate(text.split()))
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (str, 1.0),
+        (str.upper, 1.0),
+        (_mail, 1.0),
+        (lambda text: text.replace(" ", ",  "), 1.0),
+        (lambda text: "**" + text.replace(" ", "** _") + "_", 1.0),
+        (_every_eighth_word_changed, 0.0),
+        (lambda text: " ".join(reversed(text.split())), 0.0),
+    ],
+)
+def test_planted_items_are_all_found_and_nothing_else_is(
+    write: Writer, change: Callable[[str], str], found: float
+) -> None:
+    generator = random.Random(11)
+    lengths = [8, 12, 13, 20, 60]
+    items = [prose(5000 + number, lengths[number % 5]) for number in range(60)]
+    stage = Decontaminate(references=write(*[{"id": number, "q": item} for number, item in enumerate(items)]))
+    pages = [prose(number, 200) for number in range(60)]
+    planted = []
+    for page, item in zip(pages, items, strict=True):
+        at = page.index(" ", generator.randrange(len(page) - 20))
+        planted.append(f"{page[:at]}\n{change(item)}\n{page[at:]}")
+    assert [row["drop"] for row in judged(stage, *pages)] == [None] * 60
+    refs = [row["leaked_item"] for row in judged(stage, *planted)]
+    assert refs == ([f"set.jsonl#{number}" for number in range(60)] if found else [None] * 60)
+
+
+def test_the_table_holds_every_key_and_little_else() -> None:
+    from corpusmill.stages.evaluation_index import _bit_filter
+    from corpusmill.stages.kernels.ngram_table import may_hold, sorted_with_numbers
+
+    generator = np.random.default_rng(2)
+    keys = generator.integers(0, 2**64 - 1, 5000, np.uint64, endpoint=True)
+    keys[1000:1100] = keys[3]
+    keys[:2] = 0, 2**64 - 1
+    order = np.argsort(keys, kind="stable")
+    ordered, numbers = sorted_with_numbers(keys.copy())
+    assert (ordered == keys[order]).all()
+    assert (numbers == order).all()
+    bits, shift = _bit_filter(ordered)
+    assert all(may_hold(key, bits, np.uint64(shift)) for key in ordered)
+    others = generator.integers(0, 2**64 - 1, 5000, np.uint64)
+    assert sum(bool(may_hold(key, bits, np.uint64(shift))) for key in others) < 100
