@@ -30,7 +30,7 @@ from corpusmill.stages.signature_kernels import (
     run_datasketch,
     run_v1,
 )
-from corpusmill.stages.text_buffers import text_buffers
+from corpusmill.stages.text_buffers import large_strings, text_buffers
 
 __all__ = [
     "SPECIFICATION",
@@ -106,7 +106,7 @@ def sketch(
     if signature not in get_args(SignatureScheme):
         names = ", ".join(map(repr, get_args(SignatureScheme)))
         raise ValueError(f"unknown signature scheme {signature!r}: type one of {names}")
-    texts = texts.cast(pa.large_string())
+    texts = large_strings(texts)
     cased, where = _python_cases(texts) if words == "python" else (texts, None)
     buffers = text_buffers(cased)
     ours = signature == "v1"

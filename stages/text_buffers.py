@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["TextBuffers", "text_buffers"]
+__all__ = ["TextBuffers", "large_strings", "text_buffers"]
 
 
 class TextBuffers(NamedTuple):
@@ -23,13 +23,23 @@ class TextBuffers(NamedTuple):
     ends: npt.NDArray[np.int64]
 
 
+def large_strings(texts: Any) -> pa.LargeStringArray:
+    """Return *texts*, an Arrow array of strings of whatever type, as large strings; bytes that are not UTF-8 stay as they are."""
+    try:
+        return texts.cast(pa.large_string())
+    except pa.ArrowNotImplementedError:  # string views before pyarrow 18
+        raw = pa.array(
+            [text.as_py() if text.is_valid else None for text in texts.cast(pa.binary_view())], pa.large_binary()
+        )
+        return pa.Array.from_buffers(pa.large_string(), len(raw), raw.buffers())
+
+
 def text_buffers(texts: Any) -> TextBuffers:
     """Return the buffers of *texts*, an Arrow array of strings; a null is an empty text.
 
     The bytes are not looked at: they may be invalid UTF-8. Offsets are: what leads outside of the bytes raises ValueError.
     """
-    if texts.type != pa.large_string():
-        texts = texts.cast(pa.large_string())
+    texts = large_strings(texts)
     _, offsets, data = texts.buffers()
     bounds = np.zeros(1, np.int64) if offsets is None or not len(texts) else np.frombuffer(offsets, np.int64)
     bounds = bounds[texts.offset if len(bounds) > 1 else 0 :][: len(texts) + 1]
