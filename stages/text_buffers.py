@@ -28,9 +28,8 @@ def large_strings(texts: Any) -> pa.LargeStringArray:
     try:
         return texts.cast(pa.large_string())
     except pa.ArrowNotImplementedError:  # string views before pyarrow 18
-        raw = pa.array(
-            [text.as_py() if text.is_valid else None for text in texts.cast(pa.binary_view())], pa.large_binary()
-        )
+        buffers = (text.as_buffer() for text in texts)
+        raw = pa.array([None if buffer is None else bytes(buffer) for buffer in buffers], pa.large_binary())
         return pa.Array.from_buffers(pa.large_string(), len(raw), raw.buffers())
 
 
