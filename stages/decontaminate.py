@@ -24,6 +24,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Meta
 
 from corpusmill.schemas import Drop, RecipeError, signal_column, verdict_array
@@ -101,11 +102,6 @@ class Decontaminate(Stage, frozen=True, kw_only=True):
             raise RecipeError(
                 'decontaminate.references: name at least one evaluation set, such as references = ["evals/mmlu.jsonl"]'
             )
-        if self.minimum_words is not None and self.minimum_words > self.ngram_words:
-            raise RecipeError(
-                f"decontaminate.minimum_words: {self.minimum_words} is more than ngram_words ({self.ngram_words}); "
-                'set it lower, or to "off"'
-            )
 
     @property
     def rewrites(self) -> tuple[str, ...]:
@@ -152,8 +148,9 @@ class Decontaminate(Stage, frozen=True, kw_only=True):
                     drops[row] = result
                 else:
                     changed[row] = result
-            columns = dict(zip(self.signals, (ngrams, shares, items), strict=True))
-            arrays = {signal_column(name): pa.array(columns[name], type_) for name, type_ in self.signals.items()}
+            measured = zip(self.signals.items(), (ngrams, shares, items), strict=True)
+            arrays = {signal_column(name): pa.array(values, type_) for (name, type_), values in measured}
+            _keep_greater_shares(batch, arrays)
             if changed:
                 rewritten = [changed.get(row, text) for row, text in enumerate(texts.to_pylist())]
                 arrays["text"] = pa.array(rewritten, texts.type)
@@ -207,6 +204,16 @@ def _index(stage: Decontaminate, state: tuple[Any, ...]) -> EvaluationIndex:  # 
                     f"{file.common:,}",
                 )
     return index
+
+
+def _keep_greater_shares(batch: pa.RecordBatch, arrays: dict[str, pa.Array]) -> None:
+    """Put what an earlier stage of this kind measured in place of *arrays* where its share is greater."""
+    share = signal_column("leaked_share")
+    if share not in batch.schema.names:
+        return
+    earlier = pc.fill_null(pc.greater(batch.column(share), arrays[share]), fill_value=False)
+    for name, array in arrays.items():
+        arrays[name] = pc.if_else(earlier, batch.column(name).cast(array.type), array)
 
 
 def cut(text: str, spans: Sequence[tuple[int, int]], margin: int, minimum_piece: int) -> tuple[str, int]:

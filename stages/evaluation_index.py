@@ -112,8 +112,9 @@ class EvaluationIndex:
         """Leave out what the texts of some files have."""
         kept = np.ones(len(self._keys), np.bool_)
         for texts in texts_of(exceptions):
-            for place in np.unique(self.windows_of(pa.array(texts, pa.large_string()))[:, 3]):
-                kept[place : self._behind(place)] = False
+            places = np.unique(self.windows_of(pa.array(texts, pa.large_string()))[:, 3])
+            for place, behind in zip(places, self._behind(places), strict=True):
+                kept[place:behind] = False
         self._keys, self._numbers = self._keys[kept], self._numbers[kept]
 
     def _make_filter(self) -> None:
@@ -190,7 +191,7 @@ class EvaluationIndex:
         from corpusmill.stages.kernels.ngram_table import covered_words
 
         places, which = np.unique(found[:, 3], return_inverse=True)
-        runs = [np.arange(place, self._behind(place)) for place in places]
+        runs = [np.arange(*bounds) for bounds in zip(places, self._behind(places), strict=True)]
         owners = np.repeat(np.arange(len(places)), [len(run) for run in runs])
         numbers = self._numbers[np.concatenate(runs)].astype(np.int64)
         passages = np.searchsorted(self._offsets, numbers, side="right") - 1
@@ -222,12 +223,9 @@ class EvaluationIndex:
                 spans.append((begin, stop))
         return spans
 
-    def _behind(self, place: int) -> int:
-        """Return the place behind the last key that equals the one at *place*."""
-        key, behind = self._keys[place], int(place) + 1
-        while behind < len(self._keys) and self._keys[behind] == key:
-            behind += 1
-        return behind
+    def _behind(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the places behind the last keys that equal those at *places*."""
+        return np.searchsorted(self._keys, self._keys[places], side="right")
 
 
 def _bit_filter(keys: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], int]:

@@ -38,7 +38,7 @@ class NgramRules:
         from corpusmill.stages.kernels.ngrams import ROLL
 
         self.size = size
-        self.least = size if least is None else least
+        self.least = size if least is None else min(least, size)
         self.letters = _letters()
         powers = [1]
         for _ in range(size * 5):

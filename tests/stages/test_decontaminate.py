@@ -84,6 +84,7 @@ def test_thirteen_words_in_a_row_are_enough_and_twelve_are_not(write: Writer) ->
     for text in ("", " ", words[0], " ".join(words[:11])):
         assert not is_found(stage, text)
     assert is_found(stage, " ".join(words[:12]))  # from the first word to the last
+    assert is_found(Decontaminate(references=stage.references, ngram_words=5), " ".join(words[:4]))
 
 
 def test_numbers_and_order_matter(write: Writer) -> None:
@@ -325,6 +326,19 @@ def test_measuring_drops_nothing(write: Writer) -> None:
     assert (stage.rewrites, Decontaminate(references="x", action="trim").rewrites) == ((), ("text",))
 
 
+def test_of_two_stages_the_greater_share_is_kept(write: Writer) -> None:
+    words = [f"w{number}" for number in range(40)]
+    half = Decontaminate(references=write({"q": " ".join(words)}, name="half.jsonl"), action="measure")
+    whole = Decontaminate(references=write({"q": " ".join(words[:20])}, name="whole.jsonl"), action="measure")
+    table = pa.table({"text": [" ".join(words[:20]), "nothing " * 20]})
+    for stages in ((half, whole), (whole, half)):
+        out = table
+        for stage in stages:
+            out, _ = stage.judge(out)
+        assert out.column("signals.leaked_item").to_pylist() == ["whole.jsonl#0", None]
+        assert out.column("signals.leaked_share").to_pylist() == [1.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("text", "secret", "margin", "expected"),
     [
@@ -356,7 +370,6 @@ def test_close_cuts_are_one() -> None:
         ),
         ({"references": ""}, "decontaminate.references: name at least one"),
         ({"references": 3}, "decontaminate.references: Expected"),
-        ({"references": "x", "minimum_words": 9, "ngram_words": 8}, "minimum_words: 9 is more than ngram_words"),
         ({"references": "x", "ngram_words": 51}, "decontaminate.ngram_words: Expected `int` <= 50"),
         ({"references": "x", "action": "trimm"}, "did you mean 'trim'"),
     ],
