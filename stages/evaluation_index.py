@@ -225,7 +225,8 @@ class EvaluationIndex:
 
     def _behind(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the places behind the last keys that equal those at *places*."""
-        return np.searchsorted(self._keys, self._keys[places], side="right")
+        behind: npt.NDArray[np.int64] = np.searchsorted(self._keys, self._keys[places], side="right")
+        return behind
 
 
 def _bit_filter(keys: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], int]:
