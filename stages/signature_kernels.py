@@ -1,8 +1,7 @@
 """What stands between signature.py and the kernels: tables, scratch memory, and texts handed over a chunk at a time.
 
 Scratch memory is bounded by a chunk, or by the largest text where that is longer. The XXH3-128 of each text is taken here, from
-the bytes that the kernel wrote: the xxhash library has nothing faster to offer inside of a kernel, and the call costs 2 % of the
-time at 2.3 kB a text.
+the bytes that the kernel wrote: the library's own code is as fast as memory, and a call takes 0.2 µs, 3 % of a text of 2.3 kB.
 """
 
 from __future__ import annotations
