@@ -36,10 +36,13 @@ class RemoveRepeatedLines(DocumentStage, frozen=True, kw_only=True):
 
     With `host` they are compared across the documents of one host (`boilerplate`, the signals `boilerplate_*`): the first
     `maximum_documents` documents that hold a line keep it, in those after them it is removed. Shards are never rewritten and
-    a corpus grows, so what came first cannot be taken back. The host is that of `url`, without port and `www.`; documents
-    without one are left as they are. Counted are documents, not occurrences, and also those that are dropped later. The
-    report lists what was removed by host.
+    a corpus grows, so what came first cannot be taken back. The host is that of `url`, without port and `www.`. Documents
+    without one are left as they are: identifiers (`urn:`, `doi:`), paths of files, and whatever is neither http, https nor
+    ftp have none. Counted are documents, not occurrences, and also those that are dropped later. A document of which nothing
+    but white space is left is dropped, whatever `maximum_share` says. The report lists what was removed by host.
     """
+
+    version: ClassVar[int] = 2
 
     reasons: ClassVar[frozenset[str]] = frozenset({"repetitive"}) | HostLines.reasons
     signals: ClassVar[dict[str, pa.DataType]] = {
@@ -60,11 +63,13 @@ class RemoveRepeatedLines(DocumentStage, frozen=True, kw_only=True):
     and verse lose lines; of high ones: menus made of short lines stay. Chinese and Japanese say as much in a third of
     that."""
     maximum_share: Annotated[float, Meta(ge=0, le=1)] | None = 0.5
-    """Drop a document (`repetitive`, or `boilerplate`) with more than this share of its characters in what was removed; None
-    never drops. Risk of low values: Gopher's 0.2 drops pages that are good once cleaned."""
+    """Drop a document (`repetitive`, or `boilerplate`) with more than this share of its characters in what was removed. "off"
+    drops only what was nothing but boilerplate, with the scope `host`: no text is left of that. Risk of low values: Gopher's
+    0.2 drops pages that are good once cleaned."""
     maximum_documents: Annotated[int, Meta(ge=1, le=65_000)] = 6
-    """Scope `host`: documents of a host that keep a line. Llama 3 (Dubey et al. 2024) removes lines that it met more than 6
-    times in 30 million documents, of whatever host. Risk of 1: all that two pages share goes from the second."""
+    """Scope `host`: documents of a host that keep a line. Llama 3 (Grattafiori et al. 2024, 3.1.1) removes lines that appear more
+    than 6 times in a bucket of 30 million documents, of whatever host; the figure is theirs, to count by host is not. Risk of
+    1: all that two pages share goes from the second."""
     max_index_memory: str = "1GB"
     """Scope `host`: memory of the main process for the lines that are counted, 15 bytes each: 66 million lines in 1GB. When it
     is full, the rarest are forgotten and counted from the beginning if they come again, so lines stay that should go, and

@@ -16,8 +16,8 @@ from corpusmill.audit import audit
 from corpusmill.chain import cut
 from corpusmill.explain import explain_document, sample_documents
 from corpusmill.journal import Journal
-from corpusmill.run import run
-from corpusmill.schemas import OutputMismatchError
+from corpusmill.run import check_chain, run
+from corpusmill.schemas import OutputMismatchError, RecipeError
 from corpusmill.schemas.inputs import InputSettings
 from corpusmill.schemas.manifest import Manifest
 from corpusmill.schemas.recipe import OutputSettings, Recipe
@@ -25,7 +25,7 @@ from corpusmill.stages import Deduplicate, NormalizeText, RemoveRepeatedLines
 from corpusmill.summary import summary
 from support import stop_after
 
-SITES = ["mill.example", "<b>bakery<b>.example", "river.example"]
+SITES = ["mill.example", "bäckerei.example", "river.example"]
 
 
 def recipe(**settings: Any) -> Recipe:
@@ -89,9 +89,32 @@ def test_frames_go_and_what_pages_say_themselves_stays(crawl: Path, tmp_path: Pa
     signals = rows(tmp_path / "out", "signals")
     assert facts["boilerplate_lines"] == sum(row["signals.boilerplate_lines"] for row in signals) > 48
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
-    assert "<td>&lt;b&gt;bakery&lt;b&gt;.example</td>" in page
-    assert "<b>bakery" not in page
+    assert "<td>bäckerei.example</td>" in page
     assert f"boilerplate lines {facts['boilerplate_lines']}" in summary(tmp_path / "out", manifest)
+
+
+def test_what_names_no_host_is_shown_nowhere_and_left_as_it_is(tmp_path: Path) -> None:
+    urls = ["https://<b>bakery<b>.example/", "<script>alert(1)</script>", "urn:isbn:", "data/"]
+    pages = [
+        {"id": f"{url}{n}", "url": f"{url}{n}", "text": f"What all say in one line\nPage {n}"}
+        for n in range(8)
+        for url in urls
+    ]
+    (tmp_path / "crawl").mkdir()
+    (tmp_path / "crawl" / "a.jsonl").write_text("".join(json.dumps(page) + "\n" for page in pages))
+    stages = (RemoveRepeatedLines(scope="host", maximum_documents=1, minimum_characters=5), Deduplicate(near=False))
+    manifest = run(Recipe(stages=stages), [tmp_path / "crawl"], tmp_path / "out")
+    facts = manifest.corpus_stages["remove_repeated_lines"]
+    assert (facts["documents_without_host"], facts["hosts_with_boilerplate"]) == (32, 0)
+    assert not any(tag in (tmp_path / "out" / "report.html").read_text("utf-8") for tag in ("<b>bakery", "<script"))
+
+
+def test_more_memory_than_there_is_is_found_before_anything_is_read() -> None:
+    chain = cut((RemoveRepeatedLines(scope="host", max_index_memory="1000TB"),))
+    with pytest.raises(
+        RecipeError, match=r"remove_repeated_lines.max_index_memory: '1000TB' is more than the [\d,]+ MB"
+    ):
+        check_chain(chain)
 
 
 @pytest.mark.parametrize("settings", [{}, {"max_index_memory": "1KB", "maximum_documents": 1}])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.schemas import DOCUMENTS, RecipeError
-from corpusmill.stages import RemoveRepeatedLines, line_index
-from corpusmill.stages.host_lines import host_of
+from corpusmill.schemas.sizes import parse_size
+from corpusmill.stages import RemoveRepeatedLines, host_lines, line_index
+from corpusmill.stages.host_lines import HostLines, host_of
 from corpusmill.stages.line_index import HostAccount, LineIndex, LineTable
 from corpusmill.stages.line_units import folded, units_of
 
@@ -49,13 +51,67 @@ def judged(
         ("http://[2001:db8::1]:8080/a", "[2001:db8::1]"),
         ("https://www.xn--mnchen-3ya.de/", "münchen.de"),
         ("www.example.org", "example.org"),
+        ("ftp://example.org", "example.org"),
+        ("https:/example.org/one/slash", "example.org"),
+        ("http:\\\\example.org\\@mill.example", "example.org"),
+        ("http://localhost:80/", "localhost"),
+        ("https://www.com/", "www.com"),
+        ("http://[2001:DB8:0:0::1]/", "[2001:db8::1]"),
+        ("192.168.0.1:8080/a", "192.168.0.1"),
+        ("example.org:8080", "example.org"),
+        ("example.org?write=to@example.org", "example.org"),
+        ("//me:secret@example.org/", "example.org"),
+        ("xn--e1afmkfd.xn--p1ai/a", "пример.рф"),
+        ("भारत.भारत/a", "भारत.भारत"),
         ("/only/a/path", None),
+        ("urn:isbn:9780141439518", None),
+        ("urn:uuid:0000-1", None),
+        ("doi:10.1000/182", None),
+        ("10.1000/182", None),
+        ("file:///data/books/3.txt", None),
+        ("file://server.example/3.txt", None),
+        ("s3://bucket.example/3", None),
+        ("C:\\data\\3.html", None),
+        ("data/3.html", None),
+        ("//data/3.html", None),
+        ("page1.html", None),
+        ("crawl.jsonl#17", None),
+        ("crawl.v2/17", None),
+        ("12345", None),
+        ("commoncrawl:abc", None),
+        ("about:blank", None),
+        ("javascript:void(0)", None),
+        ("data:text/html,hi", None),
+        ("mailto:me@example.org", None),
+        ("me@example.org", None),
+        ("<script>alert(1)</script>", None),
+        ("http://<script>alert(1)</script>.org/", None),
+        ("exa mple.org", None),
+        ("http://exa mple.org/", None),
+        ("http://exa%20mple.org/", None),
+        ("http://ex\u0000ample.org/", None),
+        ("http://example..org/", None),
+        ("http://https://example.org/", None),
+        ("http://[no address]/", None),
+        ("http://[2001:db8::a/", None),
+        ("http://[fe80::1%25eth0]/", None),
+        ("1.2.3.400/a", None),
+        (f"http://{'a.' * 127}org/", None),
+        ("http://", None),
         ("", None),
         (None, None),
     ],
 )
 def test_hosts(url: str | None, host: str | None) -> None:
     assert host_of(url) == host
+
+
+@given(url=st.text(st.sampled_from("htps:/\\\\.@[]%20aA1é。 <?#"), max_size=30) | st.text(max_size=30))
+def test_a_host_is_that_of_its_own_address(url: str) -> None:
+    host = host_of(url)
+    if host is not None:
+        assert host_of(f"https://{host}/") in {host, host.removeprefix("www.")}
+        assert not set(host) & set("/@<> ?#%\\")
 
 
 def test_the_first_documents_keep_a_line_and_the_others_lose_it() -> None:
@@ -87,6 +143,23 @@ def test_the_share_that_was_removed_decides() -> None:
     assert verdicts[:2] == [None, None]  # as much as the limit is not more
     assert verdicts[2]["reason"] == "boilerplate"
     assert judged([before, more], maximum_documents=1, maximum_share=None)[1][2] is None
+
+
+@pytest.mark.parametrize("share", [None, 1.0, 0.9])
+@pytest.mark.parametrize("unit", ["line", "paragraph"])
+def test_a_document_of_which_nothing_is_left_is_dropped_whatever_share_is_allowed(
+    share: float | None, unit: Literal["line", "paragraph"]
+) -> None:
+    blank = f"{FOOTER}\n\n{' ' * 80}\n\n"  # more than half of its characters stay
+    found = judged(
+        [("a.example", f"{FOOTER}\n")] * 2 + [("a.example", blank)], maximum_documents=1, maximum_share=share, unit=unit
+    )
+    dropped = [verdict and (verdict["reason"], verdict["value"]) for *_, verdict in found]
+    assert dropped == [None, ("boilerplate", 1.0), ("boilerplate", pytest.approx(len(FOOTER) / (len(FOOTER) + 80)))]
+    one = judged(
+        [("a.example", f"{FOOTER}\n"), ("a.example", f"{FOOTER}\n.\n")], maximum_documents=1, maximum_share=share
+    )
+    assert (one[1][0], one[1][2] is None) == (".\n", share != 0.9)
 
 
 LINES = st.sampled_from(["ab", "AB ", " a  b", "abc", "ß", "SS", "x", "", " ", "\t", "\r", "\u3000", "é\u00a0f", "É f"])
@@ -261,6 +334,49 @@ def test_the_account_of_hosts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_memory_that_holds_nothing_is_refused(memory: str) -> None:
     with pytest.raises(RecipeError, match=r"remove_repeated_lines.max_index_memory: .*(write a number|holds no lines)"):
         RemoveRepeatedLines(scope="host", max_index_memory=memory)
+
+
+@pytest.mark.parametrize("memory", ["100KB", "3MB", "10MB"])
+def test_as_many_lines_as_it_says_are_held_before_any_is_forgotten(memory: str) -> None:
+    stage = RemoveRepeatedLines(scope="host", max_index_memory=memory).ordered
+    assert isinstance(stage, HostLines)
+    table, chance = LineTable(parse_size(memory)), np.random.default_rng(3)
+    while not table.count(chance.integers(1, 1 << 64, 100, np.uint64), np.array([100]), 6)[1]:
+        held = table.held
+    number, unit = re.findall(r"about (\d+) (thousand|million) lines", stage.capacity())[0]
+    said = int(number) * {"thousand": 1_000, "million": 1_000_000}[unit]
+    assert 0.75 * said < held < 1.25 * said
+
+
+@pytest.mark.parametrize(
+    ("memory", "lines"), [("1KB", "66"), ("1MB", "66 thousand"), ("1GB", "66 million"), ("1TB", "66 billion")]
+)
+def test_what_the_index_holds_is_said_in_words(memory: str, lines: str) -> None:
+    stage = RemoveRepeatedLines(scope="host", max_index_memory=memory).ordered
+    assert isinstance(stage, HostLines)
+    assert stage.capacity() == f"holds about {lines} lines of hosts in {memory} of memory, then forgets the rarest"
+
+
+def test_more_memory_than_there_is_is_refused_by_the_name_of_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = RemoveRepeatedLines(scope="host", max_index_memory="2GB")
+    assert stage.ordered is not None
+    monkeypatch.setattr(host_lines, "usable_memory", lambda: 2_000_000_000)
+    stage.ordered.check()
+    monkeypatch.setattr(host_lines, "usable_memory", lambda: 1_999_999_999)
+    for refused in (stage.ordered.check, stage.ordered.open_index, lambda: stage(batch_of([("a.example", FOOTER)]))):
+        with pytest.raises(
+            RecipeError, match=r"remove_repeated_lines.max_index_memory: '2GB' is more than the 1,999 MB"
+        ):
+            refused()
+
+
+@pytest.mark.parametrize("scope", ["host", "anywhere"])
+def test_a_table_without_text_is_refused_with_its_columns(scope: Literal["host", "anywhere"]) -> None:
+    batch = batch_of([("a.example", FOOTER)]).drop_columns(["text"])
+    with pytest.raises(
+        RecipeError, match=r"^remove_repeated_lines: the table has no column 'text' \(it has: id, url, "
+    ):
+        RemoveRepeatedLines(scope=scope)(batch)
 
 
 def test_each_scope_has_its_own_signals() -> None:
