@@ -24,12 +24,10 @@ Keys = npt.NDArray[np.uint64]
 IsDuplicate = Callable[[int, npt.NDArray[np.uint32], npt.NDArray[np.uint32]], bool]
 """Of a row of the batch: the ordinals of kept documents that share a key, ascending, and the lowest band of each; valid in the call."""
 
-_ROWS = (
-    8192  # looked at together: what they touch of 21 tables still is in the processor's cache when they are put right
-)
-_ASKED = 1024
+_ROWS = 4004  # looked at together; not a power of two, so that the bands of a row fall on different lines of the cache
+_ASKED = 512
 _ROOM = 16_384
-_MARKS = 1 << 16
+_SEEN = 1 << 14
 _ORDINALS = 1 << 32
 
 
@@ -104,16 +102,15 @@ class BandIndex:
         use = self._buffers
         tables = len(self._tables)
         found = np.empty((tables, rows), np.uint8)
+        suspect = np.zeros(rows, np.uint8)
         for number, table in enumerate(self._tables):
-            table.enter(keys[number], first, found[number])
+            table.enter(keys[number], first, suspect, use.seen, found[number])
         known = np.empty((rows, tables), np.uint8)
         any_known = np.empty(rows, np.uint8)
         first_wins.transpose(found, known, any_known)
         state = np.zeros(rows, np.uint8)
         cursor = use.cursor
-        chunk = cursor[first_wins.CHUNK]
         cursor[:] = 0
-        cursor[first_wins.CHUNK] = chunk
         cursor[first_wins.KEPT] = self._kept
         cursor[first_wins.KEPT_LIMIT] = np.iinfo(np.int64).max
         while True:
@@ -140,9 +137,11 @@ class BandIndex:
             elif status == first_wins.ASK:
                 count = int(cursor[first_wins.ASKED])
                 ends = use.ends[: count + 1].tolist()
-                for number, row in enumerate(use.asked[:count].tolist()):
-                    span = slice(ends[number], ends[number + 1])
-                    use.verdicts[number] = is_duplicate(row + offset, use.ordinals[span], use.found_in[span])
+                ordinals, found_in = use.ordinals, use.found_in
+                use.verdicts[:count] = [
+                    is_duplicate(row + offset, ordinals[begin:end], found_in[begin:end])
+                    for row, begin, end in zip(use.asked[:count].tolist(), ends[:-1], ends[1:], strict=True)
+                ]
                 cursor[first_wins.ANSWERED] = count
             else:
                 break
@@ -156,7 +155,8 @@ class _Buffers:
 
     def __init__(self, bands: int, entries: int) -> None:
         self.cursor = np.zeros(first_wins.CURSOR_COLUMNS, np.int64)
-        self.marks = np.full(_MARKS, -1, np.int64)
+        self.marks = np.zeros(first_wins.MARKS, np.uint64)
+        self.seen = np.zeros(_SEEN, np.uint64)
         self.scratch = np.empty(entries + band_table.PER_PAIR, np.uint64)
         self.asked = np.empty(_ASKED, np.int64)
         self.ends = np.zeros(_ASKED + 1, np.int64)

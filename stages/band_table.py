@@ -1,8 +1,8 @@
 """One band of the index: a table of slots and how it grows.
 
-A table grows by half, in place: the memory is extended (mremap keeps the pages) and rewritten partition by partition from its end, so
-that growing takes no second copy. The tables of an index grow at different times, spread over the cycle: one is half empty just when
-another is full, and all together they take 10.6 bytes an entry at every moment, although each lies between 8.7 and 13.
+A table grows by three fifths, in place: its memory is extended (mremap keeps the pages) and rewritten partition by partition from its
+end, so that growing takes no second copy. The tables of an index grow at different times, spread over the cycle, so that all
+together they take 10.7 bytes an entry at every moment, although each of them lies between 8.5 and 13.7.
 """
 
 from __future__ import annotations
@@ -25,18 +25,21 @@ from corpusmill.stages.kernels.band_table import (
     PARTITION_BITS,
     PER_PAIR,
     REFUSED,
-    PER_PAIR,
     SLOTS,
 )
 
 __all__ = ["BandTable"]
 
+
 Place = npt.NDArray[np.uint64]
 Slots = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.uint8]
 
-_FULL = 0.92  # entries a slot from which a table grows
+_FULL = 0.94  # entries a slot from which a table grows
 _FEWEST = 48  # entries that the smallest table takes
-_HUGE = 1 << 21
+_FREE_BITS = 64 - IDENTITY_BITS  # of an ordinal, in a table of one partition
+_HUGE = 1 << 21  # bytes of a huge page
+_LARGE = 1 << 22  # bytes from which tables take whole huge pages: ordinary ones cost a third of the speed
 _MULTIPLIER = 0x9E3779B97F4A7C15
 
 
@@ -47,80 +50,123 @@ class BandTable:
         self.place = place
         self._entries = entries
         # Few bands cannot make up for one another, so each takes smaller steps.
-        self._factor = 1.5 if bands >= 8 else 1.2
+        self._factor = 1.6 if bands >= 8 else 1.2
         self._phase = self._factor ** (number / bands)
         self._turns = 0
         self._memory: Any = None
         self.slots: Slots = np.zeros(0, np.uint64)
-        self._allocate(self._layout(self._next_limit(0), 0))
+        new = self._layout(self._next_limit(0), 0)
+        self._allocate(new)
+        self._describe(new, np.zeros_like(place))
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory of the slots."""
-        return int(self.slots.nbytes)
+        """Bytes of memory."""
+        return len(self._memory)
 
-    def enter(self, keys: npt.NDArray[np.uint64], first: int, found: npt.NDArray[np.uint8]) -> None:
-        """Enter the rows whose keys are new and note in *found* which are not; the table grows as it has to."""
+    def enter(self, keys: Slots, first: int, suspect: Flags, seen: Slots, found: Flags) -> None:
+        """Enter the rows whose keys are new, but not the suspect ones, and note in *found* what each row finds.
+
+        Rows that find entries become suspect. See the kernel for *found* and *seen*.
+        """
         last = first + len(keys) - 1
-        if last >> (64 - IDENTITY_BITS + int(self.place[PARTITION_BITS])):
+        if last >> (_FREE_BITS + int(self.place[PARTITION_BITS])):
             self.grow(last)
+        seen[:] = 0
         row = 0
-        while (row := band_table.enter(self.place, keys, row, np.uint64(first), found)) < len(keys):
+        while (row := band_table.enter(self.place, keys, row, np.uint64(first), suspect, seen, found)) < len(keys):
             self.grow(last)
 
     def grow(self, last: int) -> None:
-        """Make the table larger, or spread it differently if it has no room although it is not full; *last* is the top ordinal."""
-        count, limit = int(self.place[COUNT]), int(self.place[LIMIT])
-        # Ordinals need bits; with some to spare, so that the next growth comes before the next bit does.
-        bits = max(int(self.place[PARTITION_BITS]), min(32, (last * 3 // 2).bit_length()) - (64 - IDENTITY_BITS), 0)
+        """Make the table larger, or spread it differently if it has no room although it is not full.
+
+        *last* is the greatest ordinal that it has to take for now.
+        """
+        old, count = self.place.copy(), int(self.place[COUNT])
+        old_bits, limit = int(old[PARTITION_BITS]), int(old[LIMIT])
+        # Ordinals need bits; with some to spare, so that the table grows before they need the next bit.
+        bits = max(old_bits, min(32, (last * 3 // 2).bit_length()) - _FREE_BITS)
+        crowded = count < limit // 2 and bits == old_bits
         if count >= limit // 2:
             limit = self._next_limit(max(count, limit))
-        elif bits == self.place[PARTITION_BITS]:
-            self._turns += 1
-        while not self._rebuild(self._layout(limit, bits)):
+        new = self._layout(limit, bits)
+        left = 1 << old_bits
+        if not crowded and self._extend(new):
+            left = self._rewrite(self.slots, old, self.slots, new, left, 0)
+        source, memory = self.slots, self._memory
+        pieces = [(new, 1 << bits, left << (bits - old_bits)), (old, left, 0)]
+        while left:  # hardly ever: some keys meet in too few buckets
             self._turns += 1
             if self._turns % 4 == 0:
                 limit = self._next_limit(limit)
+            new = self._layout(limit, bits)
+            self._allocate(new)
+            left = any(self._rewrite(source, place, self.slots, new, begin, end) != end for place, begin, end in pieces)
+        del source, memory
+        self._describe(new, old)
 
     def _next_limit(self, entries: int) -> int:
-        """Return the least step of this table's ladder of sizes above a number of entries."""
+        """Return the step of this table's ladder of sizes that is well above a number of entries."""
         limit = _FEWEST * self._phase
-        while int(limit) <= entries:
+        while limit < entries * self._factor**0.5:
             limit *= self._factor
         return int(limit)
 
     def _layout(self, limit: int, bits: int) -> Place:
         """Return the place of an empty table for so many entries; there must be more pairs of buckets than one key can fill."""
         place = np.zeros_like(self.place)
+        size, unit = int(limit / _FULL) * 8, 16 * SLOTS << bits
+        half = round(size / _HUGE) * _HUGE // unit if size > _LARGE else -(-size // unit)
         place[PARTITION_BITS] = bits
-        place[HALF] = max(-(-int(limit / _FULL) // (2 * SLOTS << bits)), self._entries // PER_PAIR + 1)
-        place[LIMIT] = limit
+        place[HALF] = max(half, self._entries // PER_PAIR + 1)
+        place[LIMIT] = int(_slots(place) * _FULL)
         place[MULTIPLIER] = (_MULTIPLIER * (2 * self._turns + 1)) & (2**64 - 1)
         return place
 
     def _allocate(self, place: Place) -> None:
-        """Take empty memory for *place*."""
-        size = (int(place[HALF]) * 2 * SLOTS << int(place[PARTITION_BITS])) * 8
-        self._memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if size > _HUGE:
+        """Take memory, all zeros, for a place."""
+        self._memory = mmap.mmap(-1, _size(place), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._use_memory(place)
+
+    def _extend(self, place: Place) -> bool:
+        """Extend the memory for a place; False where that is impossible (not our own memory, no mremap)."""
+        if not isinstance(self._memory, mmap.mmap):
+            return False
+        self.slots = np.zeros(0, np.uint64)  # memory in use cannot be moved
+        try:
+            self._memory.resize(max(len(self._memory), _size(place)))
+        except (BufferError, OSError, SystemError, ValueError):
+            self._use_memory(self.place)
+            return False
+        self._use_memory(place)
+        return True
+
+    def _use_memory(self, place: Place) -> None:
+        if len(self._memory) > _HUGE:
             with suppress(AttributeError, OSError):
                 self._memory.madvise(mmap.MADV_HUGEPAGE)
-        self._adopt(np.frombuffer(self._memory, np.uint64), place)
+        self.slots = np.frombuffer(self._memory, np.uint64)[: _slots(place)]
 
-    def _adopt(self, slots: Slots, place: Place) -> None:
-        self.slots = slots
-        self.place[:] = place
-        self.place[ADDRESS] = slots.ctypes.data
+    def _describe(self, new: Place, old: Place) -> None:
+        """Let the kernels use a new layout, with what the old one held."""
+        new[COUNT], new[REFUSED], new[ADDRESS] = old[COUNT], old[REFUSED], self.slots.ctypes.data
+        self.place[:] = new
 
-    def _rebuild(self, new: Place) -> bool:
-        old, source, memory = self.place.copy(), self.slots, self._memory
+    def _rewrite(self, source: Slots, old: Place, target: Slots, new: Place, begin: int, end: int) -> int:
+        """Write partitions *begin* - 1 down to *end* of one layout into another; return *end*, or where it stopped."""
         buckets = int(new[HALF]) * 2 << int(new[PARTITION_BITS] - old[PARTITION_BITS])
         scratch = np.empty(buckets * SLOTS, np.uint64)
+        spilled = np.empty(int(old[HALF]) * 2 * SLOTS, np.uint32)
         levels = np.empty(buckets, np.uint8)
-        new[COUNT], new[REFUSED] = old[COUNT], old[REFUSED]
-        self._allocate(new)
-        if band_table.rebuild(source, old, self.slots, new, scratch, levels, 1 << int(old[PARTITION_BITS])):
-            self._memory = memory
-            self._adopt(source, old)
-            return False
-        return True
+        return int(band_table.rebuild(source, old, target, new, scratch, levels, spilled, begin, end))
+
+
+def _slots(place: Place) -> int:
+    """Return how many slots a table has."""
+    return int(place[HALF]) * 2 * SLOTS << int(place[PARTITION_BITS])
+
+
+def _size(place: Place) -> int:
+    """Return the bytes of memory for a table."""
+    size = 8 * _slots(place)
+    return size if size < _LARGE - _HUGE else -(-size // _HUGE) * _HUGE

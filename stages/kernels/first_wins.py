@@ -42,6 +42,7 @@ __all__ = [
     "KEEP",
     "KEPT",
     "KEPT_LIMIT",
+    "MARKS",
     "STOP",
     "decide",
     "transpose",
@@ -51,23 +52,50 @@ __all__ = [
 DONE, ASK, GROW, STOP = range(4)
 """What `decide` returns: every row is decided; rows wait for verdicts; table `BAND` has no room; as many are kept as may be."""
 
-ROW, ASKED, ANSWERED, SETTLED, BAND, KEPT, KEPT_LIMIT, CHUNK = range(8)
+ROW, ASKED, ANSWERED, SETTLED, BAND, KEPT, KEPT_LIMIT = range(7)
 """Columns of a cursor: the next row; rows shown to the caller; how many of those have a verdict, and how many were settled by it;
-where a row goes on whose table had to grow; documents kept in all; how many may be; number of the chunk (older marks are void)."""
-CURSOR_COLUMNS = 8
+where a row goes on whose table had to grow; documents kept in all; how many may be."""
+CURSOR_COLUMNS = 7
 
 UNDECIDED, KEEP, DROP, WAITING, FILTERED = range(5)
 """The state of a row."""
 
+MARKS = 1 << 14
+"""Places for marks of keys: more than 21 for each of 512 rows that may wait at once."""
+_MARK_BITS = 14
 _AHEAD = 8  # rows between a prefetch and its use
-_0, _3 = np.uint64(0), np.uint64(3)
+_0, _4 = np.uint64(0), np.uint64(4)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 @kernel
-def _mark_of(key: Any, band: Any) -> Any:
-    """Return a number below 65,536 that stands for a key of a band, and now and then for another one too."""
-    return ((((key >> np.uint64(16)) | np.uint64(1)) + np.uint64(band)) * _SPREAD) >> np.uint64(48)
+def _find_mark(marks: Any, key: Any, band: Any) -> Any:
+    """Return (mark of a key of a band, where in *marks* it is or should be)."""
+    mark = (((key >> np.uint64(16)) | np.uint64(1)) + (np.uint64(band) << np.uint64(48))) * _SPREAD
+    place = mark >> np.uint64(64 - _MARK_BITS)
+    while marks[place] != _0 and marks[place] != mark:
+        place = (place + np.uint64(1)) & np.uint64(marks.size - 1)
+    return mark, place
+
+
+@kernel
+def _waits_for_another(marks: Any, keys: Any, known: Any, row: Any) -> Any:
+    """Return whether a row shares keys with a row that waits and may be entered under them."""
+    for band in range(known.shape[1]):
+        if known[row, band] == 3:
+            return True
+        if known[row, band] == 1 and marks[_find_mark(marks, keys[band, row], band)[1]] != _0:
+            return True
+    return False
+
+
+@kernel
+def _mark(marks: Any, keys: Any, known: Any, row: Any) -> Any:
+    """Mark the keys with entries under which a row that waits may be entered."""
+    for band in range(known.shape[1]):
+        if known[row, band] == 1:
+            mark, place = _find_mark(marks, keys[band, row], band)
+            marks[place] = mark
 
 
 @kernel
@@ -75,10 +103,11 @@ def _prefetch(places: Any, band: Any, key: Any) -> Any:
     place = places[band]
     slots = table_at(place)
     partition, slot = slot_of(key, place[PARTITION_BITS])
-    first, second = find_buckets(partition, slot, place[HALF], place[MULTIPLIER])
+    first, second = find_buckets(slot, place[HALF], place[MULTIPLIER])
     base = partition * (place[HALF] + place[HALF])
-    prefetch(slots, (base + first) << _3)
-    prefetch(slots, (base + place[HALF] + second) << _3)
+    for bucket in (base + first, base + place[HALF] + second):
+        prefetch(slots, bucket << _4)
+        prefetch(slots, (bucket << _4) + np.uint64(8))
 
 
 @kernel
@@ -93,7 +122,7 @@ def _take_out(places: Any, keys: Any, known: Any, row: Any, ordinal: Any) -> Any
 def _put_in(places: Any, keys: Any, known: Any, row: Any, ordinal: Any, entries: Any, begin: Any) -> Any:
     """Add a kept row to the keys that were known before it; return the band without room, or the number of bands."""
     for band in range(begin, places.shape[0]):
-        if known[row, band]:
+        if known[row, band]:  # 1 or 2: `enter` left it out
             added = add_entry(table_at(places[band]), places[band], keys[band, row], ordinal, entries)
             if added < 0:
                 return band
@@ -121,7 +150,7 @@ def _candidates(
     """
     end = begin
     for band in range(places.shape[0]):
-        if not known[row, band]:
+        if not known[row, band] & 1:
             continue
         count = entries_of(table_at(places[band]), places[band], keys[band, row], scratch)
         for number in range(count):
@@ -184,7 +213,7 @@ def decide(
 ) -> Any:
     """Go on deciding rows; see the values that can be returned.
 
-    *known* (rows, bands) and *any_known* (rows) say which keys had entries already. Rows to ask about: *asked*, with candidates
+    *known* (rows, bands) is what `enter` found; *any_known* (rows) is false where that is 0 throughout. Rows to ask about: *asked*, with candidates
     `ordinals[ends[i] : ends[i + 1]]` and *bands* beside them; the answers are expected in *verdicts* (true: drop).
     """
     while cursor[SETTLED] < cursor[ANSWERED]:
@@ -203,7 +232,7 @@ def decide(
         cursor[SETTLED] += 1
     if cursor[SETTLED] == cursor[ASKED]:
         cursor[ASKED] = cursor[ANSWERED] = cursor[SETTLED] = 0
-        cursor[CHUNK] += 1
+        marks[:] = _0
     most = entries * places.shape[0]
     while cursor[ROW] < keys.shape[1]:
         row = cursor[ROW]
@@ -211,23 +240,20 @@ def decide(
             return ASK if cursor[ASKED] else STOP
         if row + _AHEAD < keys.shape[1] and any_known[row + _AHEAD]:
             for band in range(places.shape[0]):
-                if known[row + _AHEAD, band]:
+                if known[row + _AHEAD, band] == 1:
                     _prefetch(places, band, keys[band, row + _AHEAD])
         asking = cursor[ASKED]
         if any_known[row] and not cursor[BAND]:  # else it is decided already, and half entered
             begin = ends[asking]
             if asking == asked.size or begin + most > ordinals.size:
                 return ASK
-            for band in range(places.shape[0]):
-                if known[row, band] and marks[_mark_of(keys[band, row], band)] == cursor[CHUNK]:
-                    return ASK
+            if asking and _waits_for_another(marks, keys, known, row):
+                return ASK
             end = _candidates(places, keys, known, row, first, state, scratch, ordinals, bands, begin)
             if end < 0:
                 return ASK
             if end > begin:
-                for band in range(places.shape[0]):
-                    if known[row, band]:
-                        marks[_mark_of(keys[band, row], band)] = cursor[CHUNK]
+                _mark(marks, keys, known, row)
                 asked[asking] = row
                 ends[asking + 1] = end
                 state[row] = WAITING
@@ -256,4 +282,4 @@ def transpose(found: Any, known: Any, any_known: Any) -> Any:
     for band in range(found.shape[0]):
         for row in range(found.shape[1]):
             known[row, band] = found[band, row]
-            any_known[row] |= found[band, row]
+            any_known[row] |= found[band, row] != 0

@@ -1,7 +1,7 @@
-"""What kernels need of the processor and numba does not offer: prefetching, eight slots at a glance, memory by its address.
+"""What kernels need of the processor and numba does not offer: prefetching, sixteen slots at a glance, memory by its address.
 
-Each function is a few LLVM instructions, and LLVM makes the best of them on every processor: comparing eight slots is one
-instruction with AVX-512, two with AVX2 and a few more with NEON.
+Each function is a few LLVM instructions, and LLVM makes the best of them on every processor: comparing sixteen slots is
+two instructions with AVX-512, four with AVX2 and a few more with NEON.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from numba.extending import intrinsic
 
 __all__ = ["lowest_bit", "ones", "pointer", "prefetch", "scan"]
 
-_LANES = 8
+_LANES = 16
 _BYTE, _FLAG, _WORD = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+_MASK = ir.IntType(_LANES)
 _VECTOR = ir.VectorType(_WORD, _LANES)
 
 
@@ -53,7 +54,7 @@ def prefetch(context: Any, array: Any, index: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def scan(context: Any, array: Any, index: Any, slot: Any, shift: Any) -> Any:
-    """Return two masks over the 8 uint64 from `array[index]` on: equal to *slot* above the lowest *shift* bits; zero."""
+    """Return two masks over the 16 uint64 from `array[index]` on: equal to *slot* above the lowest *shift* bits; zero."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         view = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -70,7 +71,7 @@ def scan(context: Any, array: Any, index: Any, slot: Any, shift: Any) -> Any:
         zero = ir.Constant(_VECTOR, [0] * _LANES)
         differences = builder.lshr(builder.xor(values, lanes(arguments[2])), lanes(arguments[3]))
         masks = [
-            builder.zext(builder.bitcast(builder.icmp_unsigned("==", lane, zero), _BYTE), _WORD)
+            builder.zext(builder.bitcast(builder.icmp_unsigned("==", lane, zero), _MASK), _WORD)
             for lane in (differences, values)
         ]
         return context.make_tuple(builder, signature.return_type, masks)
