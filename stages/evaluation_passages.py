@@ -1,14 +1,11 @@
 """From the items of evaluation sets to passages, the texts that documents are compared with, and to their n-grams.
 
 Each string of an item is a passage by itself, because a question is leaked without its answer more often than with it, and
-nobody prints the fields in the order of the file. An item of which no string has as many words as an n-gram is one more passage
-as a whole, its choices bare, lettered and numbered, as pages print them.
+nobody prints the fields in the order of the file. Questions shorter than an n-gram are passages together with their choices too.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
@@ -19,15 +16,13 @@ import pyarrow as pa
 
 from corpusmill.schemas import RecipeError, did_you_mean
 from corpusmill.stages.characters import OTHER, SPACE, character_table
+from corpusmill.stages.evaluation_forms import cleaned_forms, cleaned_texts, joined_texts
 from corpusmill.stages.references import ReferenceItem, read_items, reference_files, reference_names
 from corpusmill.stages.text_buffers import text_buffers
 
-__all__ = ["FileCount", "NgramRules", "Passages", "gather", "joined_texts", "texts_of"]
+__all__ = ["FileCount", "NgramRules", "Passages", "gather", "texts_of"]
 
-_LABEL: Final = re.compile(r"\W*[A-Ja-j]\W*")
-_TAG_WORDS: Final = 4
 _ITEMS_AT_ONCE: Final = 2048
-_LABELS: Final = (("",) * 26, tuple(map(chr, range(65, 91))), tuple(map(str, range(1, 27))))
 _LONGEST_NAME: Final = 40
 
 
@@ -46,10 +41,10 @@ class NgramRules:
         self.powers = np.array(powers, np.uint64)
 
     def windows(self, texts: Sequence[str]) -> Windows:
-        """Return the n-grams of *texts*, each brought to NFC: documents are, if NormalizeText has seen them."""
+        """Return the n-grams of *texts*."""
         from corpusmill.stages.kernels.ngrams import windows
 
-        buffers = text_buffers(pa.array([unicodedata.normalize("NFC", text) for text in texts], pa.large_string()))
+        buffers = text_buffers(pa.array(texts, pa.large_string()))
         return Windows(*windows(*buffers, self.letters, *character_table(), self.powers, self.size, self.least))
 
 
@@ -121,29 +116,35 @@ class Passages:
         return texts > 0
 
     def _add(self, batch: list[ReferenceItem], rules: NgramRules, named: bool, file: int) -> None:
-        texts = [[text for _, strings in item.fields for text in strings] for item in batch]
-        owners = [number for number, strings in enumerate(texts) for _ in strings]
+        forms = [(at, form) for at, item in enumerate(batch) for form in cleaned_forms(item)]
+        texts = [[text for _, strings in form.fields for text in strings] for _, form in forms]
         alone = rules.windows([text for strings in texts for text in strings])
         bounds = np.concatenate([[0], np.cumsum([len(strings) for strings in texts])])
+        owners: list[int] = []
         wholes: list[str] = []
         whole_owners: list[int] = []
-        numbers = [-1] * len(batch)
-        for at, item in enumerate(batch):
-            own = slice(bounds[at], bounds[at + 1])
-            identity = tuple(alone.wholes[own].tolist())
-            if identity in self._seen_items:
-                continue
-            self._seen_items.add(identity)
-            numbers[at] = len(self.refs)
-            self.refs.append(item.ref)
-            self.files.append(file)
-            sizes = alone.tenths[own].tolist()
-            if max(sizes, default=0) < rules.size * 10:
-                variants = list(joined_texts(item, sizes, named=named))
-                wholes += variants
-                whole_owners += [at] * len(variants)
-        self._add_windows([numbers[owner] for owner in owners], alone, rules.size)
-        self._add_windows([numbers[owner] for owner in whole_owners], rules.windows(wholes), rules.size)
+        item = last = -1
+        for place, (at, form) in enumerate(forms):
+            own = slice(bounds[place], bounds[place + 1])
+            if at != last:  # the first form says whether the item is new
+                last = at
+                item = self._new_item(form.ref, tuple(alone.wholes[own].tolist()), file)
+            owners += [item] * len(texts[place])
+            if item >= 0:
+                joined = list(joined_texts(form, alone.tenths[own].tolist(), rules.size, named=named))
+                wholes += joined
+                whole_owners += [item] * len(joined)
+        self._add_windows(owners, alone, rules.size)
+        self._add_windows(whole_owners, rules.windows(wholes), rules.size)
+
+    def _new_item(self, ref: str, identity: tuple[int, ...], file: int) -> int:
+        """Return the number of an item, -1 if one of the file has said the same."""
+        if identity in self._seen_items:
+            return -1
+        self._seen_items.add(identity)
+        self.refs.append(ref)
+        self.files.append(file)
+        return len(self.refs) - 1
 
     def _add_windows(self, items: list[int], found: Windows, size: int) -> None:
         taken = np.zeros(len(items), np.bool_)
@@ -197,38 +198,12 @@ def gather(references: Sequence[str], rules: NgramRules, fields: Sequence[str], 
 
 
 def texts_of(files: Sequence[str]) -> Iterator[list[str]]:
-    """Yield all texts of some files, those of a few items at a time, in NFC."""
+    """Yield all texts of some files in every form in which documents may have them, those of a few items at a time."""
     for path in reference_files(files):
         items = read_items(path, path.name, (), (), set())
         while batch := list(islice(items, _ITEMS_AT_ONCE)):
-            yield [
-                unicodedata.normalize("NFC", text) for item in batch for _, strings in item.fields for text in strings
-            ]
-
-
-def joined_texts(item: ReferenceItem, tenths: Sequence[int], *, named: bool) -> Iterator[str]:
-    r"""Yield a short item as a whole: its texts one after the other, choices bare, lettered and numbered.
-
-    *tenths* has the size of each text. Labels (`"B"`) are left out; so are texts of fewer than four words that are in no list,
-    tags (`"abstract algebra"`) more often than not, unless their fields were *named*.
-
-    >>> item = ReferenceItem("x#0", (("question", ("Which river is the longest?",)), ("choices", ("Nile", "Rhine"))))
-    >>> list(joined_texts(item, [50, 10, 10], named=False))[1]
-    'Which river is the longest?\nA Nile\nB Rhine'
-    """
-    sizes = iter(tenths)
-    parts: list[tuple[str, ...]] = []
-    for _, strings in item.fields:
-        own = [next(sizes) for _ in strings]
-        if (named or len(strings) > 1 or own[0] >= _TAG_WORDS * 10) and not all(map(_LABEL.fullmatch, strings)):
-            parts.append(strings)
-    for labels in _LABELS if any(len(strings) > 1 for strings in parts) else _LABELS[:1]:
-        lines = [
-            f"{labels[at % len(labels)]} {text}".strip() if len(strings) > 1 else text
-            for strings in parts
-            for at, text in enumerate(strings)
-        ]
-        yield "\n".join(lines)
+            texts = (text for item in batch for _, strings in item.fields for text in strings)
+            yield [form for text in texts for form in cleaned_texts(text)]
 
 
 def _known(name: str, columns: set[str]) -> str:

@@ -45,6 +45,7 @@ _SUFFIXES: Final = (*_PLAIN, ".parquet")
 _ABOUT: Final = frozenset({"config.json", "dataset_dict.json", "dataset_info.json", "dataset_infos.json", "state.json"})
 """Files that stand beside the data in folders of Hugging Face datasets and describe it."""
 _LONGEST_ID: Final = 200
+_MOST_NUMBERS: Final = 26  # longer lists without any text are vectors
 _MARK: Final = b"\xef\xbb\xbf"  # byte order mark
 _BAD_JSON: Final = (ValueError, RecursionError)
 
@@ -171,19 +172,33 @@ def _strings(value: Any, key: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """
     if isinstance(value, str):
         yield key, (_clean(value),)
+    elif isinstance(value, dict) and key.rpartition(".")[2] == "target_scores":  # of BIG-bench: a score for each choice
+        yield key, tuple(_clean(str(name)) for name in value)
     elif isinstance(value, dict):
+        numbers = [name for name, inner in value.items() if len(name) == 1 and _is_number(inner)]
         for name, inner in value.items():
-            yield from _strings(inner, f"{key}.{name}" if key else str(name))
+            text = str(inner) if len(numbers) > 1 and name in numbers else inner  # choices A to D
+            yield from _strings(text, f"{key}.{name}" if key else str(name))
     elif isinstance(value, list):
-        texts = tuple(_clean(inner) for inner in value if isinstance(inner, str))
-        if texts:
-            yield key, texts
+        if any(isinstance(inner, str) for inner in value) or len(value) <= _MOST_NUMBERS:
+            texts = tuple("" if inner is None else _clean(str(inner)) for inner in value if _is_choice(inner))
+            if any(texts):
+                yield key, texts
         merged: dict[str, tuple[str, ...]] = {}  # of objects, each with the text of one choice, the texts are a list
         for inner in value:
             if isinstance(inner, dict | list):
                 for name, strings in _strings(inner, key):
                     merged[name] = (*merged.get(name, ()), *strings)
         yield from merged.items()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_choice(value: Any) -> bool:
+    """Return whether a list's element is text, a number, or nothing, which keeps the letters of the others right."""
+    return value is None or isinstance(value, str) or _is_number(value)
 
 
 def _clean(text: str) -> str:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from corpusmill.stages.characters import UNSPACED, character_table
-from corpusmill.stages.evaluation_passages import joined_texts
+from corpusmill.stages.evaluation_forms import cleaned_forms, joined_texts
 from corpusmill.stages.references import ReferenceItem
 from corpusmill.stages.signature import words
 
@@ -66,14 +66,17 @@ class PlainIndex:
         self.size = size
         distinct: dict[tuple[tuple[str, ...], ...], ReferenceItem] = {}
         for item in items:
-            identity = tuple(tuple(word for word, _ in sized_words(text)) for _, texts in item.fields for text in texts)
+            first, *_ = cleaned_forms(item)
+            identity = tuple(
+                tuple(word for word, _ in sized_words(text)) for _, texts in first.fields for text in texts
+            )
             distinct.setdefault(identity, item)
-        passages = [(item.ref, text) for item in distinct.values() for _, texts in item.fields for text in texts]
-        for item in distinct.values():
-            sizes = [sum(tenths for _, tenths in sized_words(text)) for _, texts in item.fields for text in texts]
-            if max(sizes, default=0) < size * 10:
-                passages += [(item.ref, text) for text in joined_texts(item, sizes, named=False)]
-        self.passages = [(ref, ngrams(unicodedata.normalize("NFC", text), size, least)) for ref, text in passages]
+        forms = [form for item in distinct.values() for form in cleaned_forms(item)]
+        passages = [(form.ref, text) for form in forms for _, texts in form.fields for text in texts]
+        for form in forms:
+            sizes = [sum(tenths for _, tenths in sized_words(text)) for _, texts in form.fields for text in texts]
+            passages += [(form.ref, text) for text in joined_texts(form, sizes, size, named=False)]
+        self.passages = [(ref, ngrams(text, size, least)) for ref, text in passages]
 
     def match(self, text: str) -> tuple[int, float, str | None]:
         """How many windows of *text* are n-grams of a passage, the share of the best passage, and whose it is."""
