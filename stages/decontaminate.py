@@ -31,11 +31,12 @@ from corpusmill.schemas import Drop, RecipeError, signal_column, verdict_array
 from corpusmill.stages.base import BatchFunction, Stage, with_columns
 from corpusmill.stages.evaluation_index import EvaluationIndex, Match
 from corpusmill.stages.evaluation_passages import NgramRules
-from corpusmill.stages.references import reference_files
+from corpusmill.stages.reference_files import reference_files
 
 __all__ = ["Decontaminate", "cut"]
 
 _LOGGER = logging.getLogger("corpusmill")
+_FILES_TOLD = 20
 _TO_BLANK = 50  # characters that a cut moves to a blank, so that it does not part a word
 
 
@@ -44,7 +45,7 @@ class Decontaminate(Stage, frozen=True, kw_only=True):
 
     Each text of an item is compared by itself, so a question without its answer counts. `contaminated`: a document shares an
     n-gram with an item (value: share of the words of that text of the item which is covered best). When trimming:
-    `too_many_cuts`, `nothing_left`.
+    `too_many_cuts` (value: cuts), `nothing_left` (value: characters of the longest piece).
 
     Signals: `leaked_ngrams`, n-grams of the document that items have; `leaked_share`, the share of the text that is covered
     best; `leaked_item`, whose it is. They say what was found before anything was trimmed.
@@ -60,9 +61,10 @@ class Decontaminate(Stage, frozen=True, kw_only=True):
 
     references: tuple[str, ...] | str
     """Files, folders or patterns (`evals/**/*.jsonl`) of evaluation sets: JSON Lines, JSON, Parquet, CSV or text; all but
-    Parquet also compressed (.gz, .zst, .bz2, .xz). Their contents are part of a run's fingerprint."""
+    Parquet also compressed (.gz, .zst, .bz2, .xz). Their contents are part of a run's fingerprint. Of folders and patterns
+    files such as `LICENSE.txt`, `README.txt` and `requirements.txt` are left out; name them outright if they are sets."""
     fields: tuple[str, ...] = ()
-    """Fields (columns) of the items to compare, such as `question` or `choices.text`; empty takes all with text but the id.
+    """Fields (columns) of the items to compare, such as `question` or `choices.text`; empty takes all but the id and addresses.
     Name them where a set quotes public pages: the passages of SQuAD or BoolQ are Wikipedia's, and would cost you Wikipedia."""
     id_fields: tuple[str, ...] = ("id", "task_id", "question_id", "_id", "uid")
     """The first of these that an item has names it; without any its number does, from 0."""
@@ -80,9 +82,11 @@ class Decontaminate(Stage, frozen=True, kw_only=True):
     PaLM for 0.7; higher values spare pages that quote what an item quotes, and miss halves of items."""
     maximum_items: Annotated[int, Meta(ge=1)] | None = 10
     """N-grams that more items of one file have are not looked for: instructions, templates, passages with many questions.
-    A text that is found as a whole may be that of one item only. None looks for all."""
+    A text that is found as a whole may be that of one item only. Files of up to five items count as one with those beside
+    them. None looks for all."""
     exceptions: tuple[str, ...] = ()
-    """Files of texts that documents may hold though items quote them (licenses, famous speeches), in the same formats."""
+    """Files of texts that documents may hold though items quote them (licenses, famous speeches), in the same formats; a text
+    file is one text. A file that changes nothing is told when the run starts."""
     margin: Annotated[int, Meta(ge=0)] = 200
     """Characters cut on each side when trimming. GPT-3: 200."""
     minimum_piece: Annotated[int, Meta(ge=0)] = 200
@@ -111,7 +115,8 @@ class Decontaminate(Stage, frozen=True, kw_only=True):
     def resources(self) -> tuple[str, ...]:
         """Return the files of the evaluation sets and of the exceptions."""
         try:
-            return tuple(str(path) for names in (self.references, self.exceptions) for path in reference_files(names))
+            sets, exceptions = reference_files(self.references), reference_files(self.exceptions, licenses=True)
+            return tuple(str(path) for path in (*sets, *exceptions))
         except RecipeError as error:
             raise RecipeError(f"{self.kind}: {error}") from None
 
@@ -162,12 +167,13 @@ class Decontaminate(Stage, frozen=True, kw_only=True):
         """Return *text* without what it shares with items, or why it goes as a whole."""
         cuts = 0
         while len(match.windows):
-            text, more = cut(text, index.spans(text, match.windows), self.margin, self.minimum_piece)
+            pieces, more = _pieces(text, index.spans(text, match.windows), self.margin)
             cuts += more
             if cuts > self.maximum_cuts:
                 return Drop("too_many_cuts", cuts, self.maximum_cuts, match.ref)
+            text = _joined(pieces, self.minimum_piece)
             if not text:
-                return Drop("nothing_left", 0, self.minimum_piece, match.ref)
+                return Drop("nothing_left", max(map(len, pieces)), self.minimum_piece, match.ref)
             # Pieces that were apart stand side by side now; what is handed on must not match again.
             found = index.windows_of(pa.array([text], pa.large_string()))
             if not len(found):
@@ -191,19 +197,35 @@ def _index(stage: Decontaminate, state: tuple[Any, ...]) -> EvaluationIndex:  # 
     except RecipeError as error:
         raise RecipeError(f"{stage.kind}: {error}") from None
     if multiprocessing.parent_process() is None:  # once a run, not once a worker
-        for file in index.files:
-            if file.too_short + file.common:
-                _LOGGER.warning(
-                    "%s: of %s items in %s, %s cannot be found: %s have no text of %s words, %s only common n-grams",
-                    stage.kind,
-                    f"{file.items:,}",
-                    file.name,
-                    f"{file.too_short + file.common:,}",
-                    f"{file.too_short:,}",
-                    stage.minimum_words or stage.ngram_words,
-                    f"{file.common:,}",
-                )
+        _tell(stage, index)
     return index
+
+
+def _tell(stage: Decontaminate, index: EvaluationIndex) -> None:
+    """Log what was taken for evaluation sets, what of it cannot be found, and exceptions that are none."""
+    names = ", ".join(f"{file.name} ({file.items:,})" for file in index.files[:_FILES_TOLD])
+    more = f" and {len(index.files) - _FILES_TOLD:,} more" if len(index.files) > _FILES_TOLD else ""
+    _LOGGER.info("%s: files and their items: %s%s", stage.kind, names, more)
+    if index.plain:
+        _LOGGER.info(
+            "%s: %s n-grams of few distinct words, or of numbers and single letters alone, are not looked for",
+            stage.kind,
+            f"{index.plain:,}",
+        )
+    for name in index.idle_exceptions:
+        _LOGGER.warning("%s: the exceptions in %s change nothing: no item has any n-gram of theirs", stage.kind, name)
+    for file in index.files:
+        if file.too_short + file.common:
+            _LOGGER.warning(
+                "%s: of %s items in %s, %s cannot be found: %s have no text of %s words, %s only common n-grams",
+                stage.kind,
+                f"{file.items:,}",
+                file.name,
+                f"{file.too_short + file.common:,}",
+                f"{file.too_short:,}",
+                stage.minimum_words or stage.ngram_words,
+                f"{file.common:,}",
+            )
 
 
 def _keep_greater_shares(batch: pa.RecordBatch, arrays: dict[str, pa.Array]) -> None:
@@ -225,6 +247,12 @@ def cut(text: str, spans: Sequence[tuple[int, int]], margin: int, minimum_piece:
     >>> cut("keep this, but not the secret here, and keep that", [(19, 29)], 4, 5)
     ('keep this, but\n\nand keep that', 1)
     """
+    pieces, cuts = _pieces(text, spans, margin)
+    return _joined(pieces, minimum_piece), cuts
+
+
+def _pieces(text: str, spans: Sequence[tuple[int, int]], margin: int) -> tuple[list[str], int]:
+    """Return what is left of *text* around *spans*, one piece more than there are cuts, and the number of cuts."""
     data = text.encode()
     holes: list[tuple[int, int]] = []
     characters = position = 0
@@ -238,8 +266,11 @@ def cut(text: str, spans: Sequence[tuple[int, int]], margin: int, minimum_piece:
         else:
             holes.append((begin, end))
     bounds = [0, *(edge for hole in holes for edge in hole), len(text)]
-    pieces = [text[bounds[at] : bounds[at + 1]].strip() for at in range(0, len(bounds), 2)]
-    return "\n\n".join(piece for piece in pieces if len(piece) >= max(minimum_piece, 1)), len(holes)
+    return [text[bounds[at] : bounds[at + 1]].strip() for at in range(0, len(bounds), 2)], len(holes)
+
+
+def _joined(pieces: Sequence[str], minimum_piece: int) -> str:
+    return "\n\n".join(piece for piece in pieces if len(piece) >= max(minimum_piece, 1))
 
 
 def _outwards(text: str, begin: int, end: int) -> tuple[int, int]:

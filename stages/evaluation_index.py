@@ -18,6 +18,7 @@ import pyarrow as pa
 from corpusmill.schemas import RecipeError
 from corpusmill.stages.characters import character_table
 from corpusmill.stages.evaluation_passages import NgramRules, Passages, gather, texts_of
+from corpusmill.stages.reference_files import reference_files, reference_names
 from corpusmill.stages.text_buffers import text_buffers
 
 __all__ = ["EvaluationIndex", "FileSummary", "Match"]
@@ -33,7 +34,7 @@ class FileSummary(NamedTuple):
     too_short: int
     """Items that cannot be found because no text of theirs has enough words."""
     common: int
-    """Items that cannot be found because all their n-grams are common or excepted."""
+    """Items that cannot be found because all their n-grams are common, excepted, or say too little."""
 
 
 class Match(NamedTuple):
@@ -68,6 +69,10 @@ class EvaluationIndex:
         exceptions: Sequence[str],
     ) -> None:
         self._rules = rules
+        self.idle_exceptions: list[str] = []
+        """Files of exceptions that have no n-gram which is looked for."""
+        self.plain = 0
+        """N-grams that are not looked for because they say too little: see `kernels.ngrams.windows`."""
         passages = gather(references, rules, fields, id_fields)
         self._refs = pa.array(passages.refs, pa.large_string())
         self._items = np.array(passages.items, np.int64)
@@ -77,8 +82,7 @@ class EvaluationIndex:
         self._shorter = np.unique(self._words[np.array(passages.short, np.bool_)])
         self._tail_bits, self._tail_shift = _bit_filter(_joined(passages.tails, np.uint64))
         self._sort(_joined(passages.keys, np.uint64))
-        if maximum_items is not None:
-            self._leave_out_common(passages, maximum_items)
+        self._leave_out_plain_and_common(passages, maximum_items)
         self._make_filter()
         if exceptions:
             self._leave_out(exceptions)
@@ -89,7 +93,8 @@ class EvaluationIndex:
             short, common = sum(file.too_short for file in self.files), sum(file.common for file in self.files)
             raise RecipeError(
                 f"there is nothing to look for: {short:,} items have no text of {rules.least} words or more, {common:,} only "
-                "n-grams that are common or excepted; set minimum_words lower or maximum_items higher, or name other fields"
+                "n-grams that are common, excepted or say too little; set minimum_words lower or maximum_items higher, or name "
+                "other fields"
             )
 
     def _sort(self, keys: npt.NDArray[np.uint64]) -> None:
@@ -99,22 +104,42 @@ class EvaluationIndex:
             raise RecipeError("the references have more than 4,294,967,295 n-grams; divide them between several stages")
         self._keys, self._numbers = sorted_with_numbers(keys)
 
-    def _leave_out_common(self, passages: Passages, maximum_items: int) -> None:
+    def _leave_out_plain_and_common(self, passages: Passages, maximum_items: int | None) -> None:
         from corpusmill.stages.kernels.ngram_table import mark_common
 
-        kept = np.ones(len(self._keys), np.bool_)
-        repeats, files = np.array(passages.repeats, np.int64), np.array(passages.files, np.int64)
-        short = np.array(passages.short, np.bool_)
-        mark_common(self._keys, self._numbers, self._offsets, self._items, repeats, files, short, maximum_items, kept)
+        kept = self._lengths[self._numbers] > 0
+        self.plain = len(kept) - int(kept.sum())
+        if maximum_items is not None:
+            shared = _shared(passages)
+            shared = shared[np.argsort(shared[:, 1], kind="stable")]
+            shared_offsets = np.searchsorted(shared[:, 1], np.arange(len(self._items) + 1))
+            groups, short = np.array(passages.groups, np.int64), np.array(passages.short, np.bool_)
+            mark_common(
+                self._keys,
+                self._numbers,
+                self._offsets,
+                self._items,
+                shared_offsets,
+                shared[:, 0].copy(),
+                groups,
+                short,
+                maximum_items,
+                kept,
+            )
         self._keys, self._numbers = self._keys[kept], self._numbers[kept]
 
     def _leave_out(self, exceptions: Sequence[str]) -> None:
         """Leave out what the texts of some files have."""
         kept = np.ones(len(self._keys), np.bool_)
-        for texts in texts_of(exceptions):
-            places = np.unique(self.windows_of(pa.array(texts, pa.large_string()))[:, 3])
-            for place, behind in zip(places, self._behind(places), strict=True):
-                kept[place:behind] = False
+        paths = reference_files(exceptions, licenses=True)
+        for path, name in zip(paths, reference_names(paths), strict=True):
+            idle = True
+            for texts in texts_of(path):
+                places = np.unique(self.windows_of(pa.array(texts, pa.large_string()))[:, 3])
+                for place, behind in zip(places, self._behind(places), strict=True):
+                    kept[place:behind] = idle = False
+            if idle:
+                self.idle_exceptions.append(name)
         self._keys, self._numbers = self._keys[kept], self._numbers[kept]
 
     def _make_filter(self) -> None:
@@ -135,7 +160,7 @@ class EvaluationIndex:
         return coverable
 
     def _summaries(self, passages: Passages) -> list[FileSummary]:
-        shared = np.array(passages.shared, np.int64).reshape(-1, 2)
+        shared = _shared(passages)
         items = np.concatenate([self._items, shared[:, 0]])
         held = np.concatenate([np.arange(len(self._items)), shared[:, 1]])
         has_passages, findable = np.zeros(len(self._refs), np.bool_), np.zeros(len(self._refs), np.bool_)
@@ -206,7 +231,7 @@ class EvaluationIndex:
         return Match(float(shares[best]), ref, len(found), found[np.isin(which, enough)])
 
     def spans(self, text: str, windows: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-        """Return *windows* of *text* as positions in its UTF-8 bytes, in order; those that touch are one."""
+        """Return *windows* of *text* as positions in its UTF-8 bytes, in order; those that touch are one, *windows* not empty."""
         from corpusmill.stages.kernels.ngrams import words_with_bounds
 
         data, (start,), (end,) = text_buffers(pa.array([text], pa.large_string()))
@@ -214,14 +239,12 @@ class EvaluationIndex:
         words, tenths = np.empty(room, np.uint64), np.empty(room, np.uint8)
         begins, stops = np.empty(room, np.int64), np.empty(room, np.int64)
         words_with_bounds(data, start, end, self._rules.letters, *character_table(), words, tenths, begins, stops)
-        spans: list[tuple[int, int]] = []
-        for first, last in sorted({(int(row[1] - row[2]), int(row[1] - 1)) for row in windows}):
-            begin, stop = int(begins[first]), int(stops[last])
-            if spans and begin <= spans[-1][1]:
-                spans[-1] = (spans[-1][0], max(stop, spans[-1][1]))
-            else:
-                spans.append((begin, stop))
-        return spans
+        firsts, lasts = begins[windows[:, 1] - windows[:, 2]], stops[windows[:, 1] - 1]
+        order = np.argsort(firsts, kind="stable")
+        firsts, reached = firsts[order], np.maximum.accumulate(lasts[order])
+        opens = np.concatenate([[True], firsts[1:] > reached[:-1]])
+        closes = np.concatenate([opens[1:], [True]])
+        return list(zip(firsts[opens].tolist(), reached[closes].tolist(), strict=True))
 
     def _behind(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the places behind the last keys that equal those at *places*."""
@@ -237,6 +260,11 @@ def _bit_filter(keys: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], i
     bits = np.zeros(1 << exponent, np.uint64)
     add_to_filter(keys, bits, 64 - exponent)
     return bits, 64 - exponent
+
+
+def _shared(passages: Passages) -> npt.NDArray[np.int64]:
+    """Return further items that hold a passage, each with that passage, as rows."""
+    return np.array(passages.shared, np.int64).reshape(-1, 2)
 
 
 def _joined(parts: list[npt.NDArray[Any]], type_: Any) -> npt.NDArray[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,12 +18,14 @@ import pyarrow as pa
 from corpusmill.schemas import RecipeError, did_you_mean
 from corpusmill.stages.characters import OTHER, SPACE, character_table
 from corpusmill.stages.evaluation_forms import cleaned_forms, cleaned_texts, joined_texts
-from corpusmill.stages.references import ReferenceItem, read_items, reference_files, reference_names
+from corpusmill.stages.reference_files import reference_files, reference_names
+from corpusmill.stages.references import ReferenceItem, read_items
 from corpusmill.stages.text_buffers import text_buffers
 
 __all__ = ["FileCount", "NgramRules", "Passages", "gather", "texts_of"]
 
 _ITEMS_AT_ONCE: Final = 2048
+_FEW_ITEMS: Final = 5
 _LONGEST_NAME: Final = 40
 
 
@@ -75,11 +78,20 @@ class Windows(NamedTuple):
 
 
 class FileCount(NamedTuple):
-    """How many items a file has, and how many of them say the same as an earlier one of the file."""
+    """How many items a file has, and how many of them say the same as an earlier one of its group: see `Passages.groups`."""
 
     name: str
     items: int
     duplicates: int
+
+
+class _Group:
+    """What the items of a group have said."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.items: set[tuple[int, ...]] = set()
+        self.passages: dict[tuple[int, int], int] = {}
 
 
 class Passages:
@@ -89,29 +101,36 @@ class Passages:
         self.counts: list[FileCount] = []
         self.refs: list[str] = []  # by item
         self.files: list[int] = []
+        self.groups: list[int] = []
+        """Items among which an n-gram of many is common: those of a file, or of a folder's files with few items each."""
         self.items: list[int] = []  # by passage
         self.words: list[int] = []
         self.numbers: list[int] = []
         self.short: list[bool] = []
-        self.repeats: list[int] = []
-        """How many items of the file hold the passage; it is that of the first of them."""
         self.shared: list[tuple[int, int]] = []
-        """Further items that hold a passage, each with that passage."""
+        """Further items of the group that hold a passage, each with that passage; its own item is the first."""
         self.keys: list[npt.NDArray[np.uint64]] = []
         self.lengths: list[npt.NDArray[np.uint8]] = []
         self.tails: list[npt.NDArray[np.uint64]] = []
-        self._seen_items: set[tuple[int, ...]] = set()
-        self._seen: dict[tuple[int, int], int] = {}
+        self._group = _Group(0)
+        self._folders: dict[str, _Group] = {}
 
-    def add_file(self, name: str, items: Iterator[ReferenceItem], rules: NgramRules, *, named: bool) -> bool:
-        """Add the items of a file; return whether they had any text. Another file may hold the same items."""
-        self._seen_items, self._seen = set(), {}
-        before = len(self.refs)
+    def add_file(
+        self, name: str, folder: str, items: Iterator[ReferenceItem], rules: NgramRules, *, named: bool
+    ) -> bool:
+        """Add the items of a file; return whether they had any text. Another file may hold the same items.
+
+        Files of a few items are read as one set with their like in the *folder*: some sets have a file for each item.
+        """
+        number, before = len(self.counts), len(self.refs)
         read = texts = 0
         while batch := list(islice(items, _ITEMS_AT_ONCE)):
+            if not read:
+                few = len(batch) <= _FEW_ITEMS
+                self._group = self._folders.setdefault(folder, _Group(number)) if few else _Group(number)
             read += len(batch)
             texts += sum(len(strings) for item in batch for _, strings in item.fields)
-            self._add(batch, rules, named, len(self.counts))
+            self._add(batch, rules, named, number)
         self.counts.append(FileCount(name, read, read - (len(self.refs) - before)))
         return texts > 0
 
@@ -138,12 +157,13 @@ class Passages:
         self._add_windows(whole_owners, rules.windows(wholes), rules.size)
 
     def _new_item(self, ref: str, identity: tuple[int, ...], file: int) -> int:
-        """Return the number of an item, -1 if one of the file has said the same."""
-        if identity in self._seen_items:
+        """Return the number of an item, -1 if one of the group has said the same."""
+        if identity in self._group.items:
             return -1
-        self._seen_items.add(identity)
+        self._group.items.add(identity)
         self.refs.append(ref)
         self.files.append(file)
+        self.groups.append(self._group.number)
         return len(self.refs) - 1
 
     def _add_windows(self, items: list[int], found: Windows, size: int) -> None:
@@ -153,10 +173,9 @@ class Passages:
         for at, item in enumerate(items):
             if item < 0 or not numbers[at]:
                 continue
-            known = self._seen.setdefault((wholes[at], words[at]), len(self.items))
+            known = self._group.passages.setdefault((wholes[at], words[at]), len(self.items))
             if known < len(self.items):
                 if self.items[known] != item and self.shared[-1:] != [(item, known)]:
-                    self.repeats[known] += 1
                     self.shared.append((item, known))
                 continue
             taken[at] = True
@@ -164,7 +183,6 @@ class Passages:
             self.words.append(words[at])
             self.numbers.append(numbers[at])
             self.short.append(short[at])
-            self.repeats.append(1)
         mask = np.repeat(taken, found.numbers)
         self.keys.append(found.keys[mask])
         self.lengths.append(found.lengths[mask])
@@ -183,7 +201,8 @@ def gather(references: Sequence[str], rules: NgramRules, fields: Sequence[str], 
     seen: set[str] = set()
     for path, name in zip(paths, reference_names(paths), strict=True):
         columns: set[str] = set()
-        if not passages.add_file(name, read_items(path, name, fields, id_fields, columns), rules, named=bool(fields)):
+        items = read_items(path, name, fields, id_fields, columns)
+        if not passages.add_file(name, str(path.parent), items, rules, named=bool(fields)):
             wanted = (
                 f"none of the fields {', '.join(map(repr, fields))}{_known(fields[0], columns)}"
                 if fields
@@ -197,13 +216,15 @@ def gather(references: Sequence[str], rules: NgramRules, fields: Sequence[str], 
     return passages
 
 
-def texts_of(files: Sequence[str]) -> Iterator[list[str]]:
-    """Yield all texts of some files in every form in which documents may have them, those of a few items at a time."""
-    for path in reference_files(files):
-        items = read_items(path, path.name, (), (), set())
-        while batch := list(islice(items, _ITEMS_AT_ONCE)):
-            texts = (text for item in batch for _, strings in item.fields for text in strings)
-            yield [form for text in texts for form in cleaned_texts(text)]
+def texts_of(path: Path) -> Iterator[list[str]]:
+    """Yield all texts of a file in every form in which documents may have them, those of a few items at a time.
+
+    A text file is one text: exceptions are speeches and licenses, and an n-gram does not end where a paragraph does.
+    """
+    items = read_items(path, path.name, (), (), set(), whole=True)
+    while batch := list(islice(items, _ITEMS_AT_ONCE)):
+        texts = (text for item in batch for _, strings in item.fields for text in strings)
+        yield [form for text in texts for form in cleaned_texts(text)]
 
 
 def _known(name: str, columns: set[str]) -> str:

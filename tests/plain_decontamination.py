@@ -59,10 +59,19 @@ def windows(all_words: list[tuple[str, int]], size: int) -> dict[Range, Ngram]:
     return found
 
 
+def says_enough(ngram: Ngram) -> bool:
+    """Whether an n-gram has four distinct words, half its words if it is shorter than 7, and not numbers and letters alone."""
+    plain = [
+        (word.isascii() and word.isdigit()) or (len(word) == 1 and character_table().kind(ord(word)) != UNSPACED)
+        for word in ngram
+    ]
+    return not all(plain) and len(set(ngram)) >= min(4, (len(ngram) + 1) // 2)
+
+
 class PlainIndex:
     """The passages of items, compared one by one."""
 
-    def __init__(self, items: Sequence[ReferenceItem], size: int, least: int) -> None:
+    def __init__(self, items: Sequence[ReferenceItem], size: int, least: int, maximum_items: int | None = None) -> None:
         self.size = size
         distinct: dict[tuple[tuple[str, ...], ...], ReferenceItem] = {}
         for item in items:
@@ -71,12 +80,27 @@ class PlainIndex:
                 tuple(word for word, _ in sized_words(text)) for _, texts in first.fields for text in texts
             )
             distinct.setdefault(identity, item)
-        forms = [form for item in distinct.values() for form in cleaned_forms(item)]
-        passages = [(form.ref, text) for form in forms for _, texts in form.fields for text in texts]
-        for form in forms:
-            sizes = [sum(tenths for _, tenths in sized_words(text)) for _, texts in form.fields for text in texts]
-            passages += [(form.ref, text) for text in joined_texts(form, sizes, size, named=False)]
-        self.passages = [(ref, ngrams(text, size, least)) for ref, text in passages]
+        self.passages: list[tuple[str, dict[Range, Ngram]]] = []
+        common: set[Ngram] = set()
+        counts: dict[Ngram, int] = {}
+        for item in distinct.values():
+            own: set[Ngram] = set()
+            for form in cleaned_forms(item):
+                texts = [text for _, strings in form.fields for text in strings]
+                sizes = [sum(tenths for _, tenths in sized_words(text)) for text in texts]
+                for text in [*texts, *joined_texts(form, sizes, size, named=False)]:
+                    grams = ngrams(text, size, least)
+                    self.passages.append((item.ref, grams))
+                    own |= set(grams.values())
+            for ngram in own:
+                counts[ngram] = counts.get(ngram, 0) + 1
+                whole = sum(tenths for _, tenths in sized_words(" ".join(ngram))) < size * 10
+                if maximum_items is not None and counts[ngram] > (1 if whole else maximum_items):
+                    common.add(ngram)
+        self.passages = [
+            (ref, {at: ngram for at, ngram in grams.items() if ngram not in common and says_enough(ngram)})
+            for ref, grams in self.passages
+        ]
 
     def match(self, text: str) -> tuple[int, float, str | None]:
         """How many windows of *text* are n-grams of a passage, the share of the best passage, and whose it is."""

@@ -113,38 +113,46 @@ def mark_common(
     numbers: Any,
     offsets: Any,
     items: Any,
-    repeats: Any,
-    files: Any,
+    shared_offsets: Any,
+    shared_items: Any,
+    groups: Any,
     short: Any,
     most: int,
     kept: Any,
 ) -> None:
-    """Clear *kept* for keys that more than *most* items of one file have, more than one for a *short* passage's.
+    """Clear *kept* for keys that more than *most* items of one group have, more than one for a *short* passage's.
 
-    *keys* are sorted, and the *numbers* of equal ones ascend. *offsets* (first n-gram), *items*, *repeats* (how many items of
-    the file hold the passage) and *short* are by passage, *files* by item.
+    *keys* are sorted. *offsets* (first n-gram), *items*, *shared_offsets* (first of the further items that hold the passage, in
+    *shared_items*) and *short* are by passage, *groups* by item.
     """
+    seen_at = np.full(groups.size, -1, np.int64)
+    size = groups.max() + 1 if groups.size else 0
+    counted_at, counts = np.full(size, -1, np.int64), np.zeros(size, np.int64)
     begin = 0
-    repeated = repeats.size > 0 and repeats.max() > 1
     while begin < keys.size:
-        if not repeated and (begin + 1 == keys.size or keys[begin + 1] != keys[begin]):
-            begin += 1  # nearly every key, whose passage need not be looked for then
-            continue
-        end = begin
-        here = 0
-        last, last_item = -1, -1
-        common = False
+        end = begin + 1
         while end < keys.size and keys[end] == keys[begin]:
-            passage = _passage(offsets, numbers[end])
-            item = items[passage]
-            if last_item < 0 or files[item] != files[last_item]:
-                here = 0
-            if passage != last:
-                here += repeats[passage] - (item == last_item)
-            last, last_item = passage, item
-            if here > (1 if short[passage] else most):
-                common = True
             end += 1
+        common = False
+        last = -1
+        # Nearly every key is one passage's, which need not be looked for where no passage has several items.
+        for place in range(begin, end if end > begin + 1 or shared_items.size else begin):
+            passage = _passage(offsets, numbers[place])
+            if common or passage == last:
+                continue
+            last = passage
+            for holder in range(shared_offsets[passage] - 1, shared_offsets[passage + 1]):
+                item = items[passage] if holder < shared_offsets[passage] else shared_items[holder]
+                if seen_at[item] == begin:
+                    continue
+                seen_at[item] = begin
+                group = groups[item]
+                if counted_at[group] != begin:
+                    counted_at[group], counts[group] = begin, 0
+                counts[group] += 1
+                if counts[group] > (1 if short[passage] else most):
+                    common = True
+                    break
         if common:
             for place in range(begin, end):
                 kept[place] = False

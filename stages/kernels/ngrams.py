@@ -16,10 +16,13 @@ from corpusmill.stages.kernels import kernel
 from corpusmill.stages.kernels.ngram_table import look_up, may_hold
 from corpusmill.stages.kernels.text import decode, letter, mix
 
-__all__ = ["ROLL", "TENTHS", "find", "split", "windows", "words_with_bounds"]
+__all__ = ["LEAST_DISTINCT", "ROLL", "TENTHS", "find", "split", "windows", "words_with_bounds"]
 
 TENTHS = 10
 """What a word of a script with spaces counts; a letter of East Asian scripts counts 5 and one of South-East Asian ones 2."""
+
+LEAST_DISTINCT = 4
+"""Distinct words that a window must have to be looked for."""
 
 ROLL = np.uint64(0xA0761D6478BD642F)
 _WORD = np.uint64(0xF1357AEA2E62A9C5)
@@ -128,7 +131,8 @@ def windows(
     """Return the windows of texts: number of words, tenths, hash, number of windows and tail of each, then all keys and lengths.
 
     A window ends at every word that has *size* words before it and with it, and begins as late as that allows. A text that is
-    shorter, but has *least* words, is one window; its tail is the key of its last *least* words. Lengths are in words.
+    shorter, but has *least* words, is one window; its tail is the key of its last *least* words. Lengths are in words; that of a
+    window that says too little to name a text is 0: of few distinct words, or of numbers and single letters alone.
     """
     number = starts.size
     counts = np.zeros(number, np.int64)
@@ -145,30 +149,65 @@ def windows(
     room = room // 2 + 2
     words, tenths = np.empty(room, np.uint64), np.empty(room, np.uint8)
     prefixes = np.zeros(room + 1, np.uint64)
-    unused = np.empty(room, np.int64)
+    begins, stops = np.empty(room, np.int64), np.empty(room, np.int64)
+    telling = np.zeros(room + 1, np.int64)
     for text in range(number):
-        count = words_with_bounds(data, starts[text], ends[text], letters, index, pages, words, tenths, unused, unused)
+        count = words_with_bounds(data, starts[text], ends[text], letters, index, pages, words, tenths, begins, stops)
         while keys.size < filled + count:
             keys, lengths = _grown(keys), _grown(lengths)
         total, first, tail_total, tail_first = 0, 0, 0, 0
         before = filled
         for place in range(count):
             prefixes[place + 1] = prefixes[place] * ROLL + words[place]
+            plain = tenths[place] == TENTHS and _is_number_or_letter(data, begins[place], stops[place])
+            telling[place + 1] = telling[place] + (not plain)
             sums[text] += tenths[place]
             total, first = _latest_start(total + tenths[place], first, size * TENTHS, tenths)
             tail_total, tail_first = _latest_start(tail_total + tenths[place], tail_first, least * TENTHS, tenths)
             if total >= size * TENTHS:
                 keys[filled] = _key(prefixes, place + 1, place + 1 - first, powers)
-                lengths[filled] = place + 1 - first
+                lengths[filled] = place + 1 - first if _says_enough(words, telling, first, place + 1) else 0
                 filled += 1
         counts[text] = count
         wholes[text] = mix(prefixes[count] ^ np.uint64(count))
         if filled == before and tail_total >= least * TENTHS:
-            keys[filled], lengths[filled] = _key(prefixes, count, count, powers), count
+            keys[filled] = _key(prefixes, count, count, powers)
+            lengths[filled] = count if _says_enough(words, telling, 0, count) else 0
             tails[text] = _key(prefixes, count, count - tail_first, powers)
             filled += 1
         numbers[text] = filled - before
     return counts, sums, wholes, numbers, tails, keys[:filled].copy(), lengths[:filled].copy()
+
+
+@kernel
+def _is_number_or_letter(data: Any, begin: int, stop: int) -> bool:
+    """Return whether a word is one character, or of ASCII digits."""
+    if stop - begin <= 4 and (data[begin] >= 192 or stop - begin == 1):
+        at = begin + 1
+        while at < stop and 128 <= data[at] < 192:
+            at += 1
+        if at == stop:
+            return True
+    at = begin
+    while at < stop and 48 <= data[at] <= 57:
+        at += 1
+    return at == stop
+
+
+@kernel
+def _says_enough(words: Any, telling: Any, begin: int, end: int) -> bool:
+    """Return whether a window has a word besides numbers and letters, and four distinct ones (fewer if it is under 7 long)."""
+    if telling[end] == telling[begin]:
+        return False
+    missing = min(LEAST_DISTINCT, (end - begin + 1) // 2)
+    for place in range(begin, end):
+        other = begin
+        while words[other] != words[place]:
+            other += 1
+        missing -= other == place
+        if missing == 0:
+            return True
+    return False
 
 
 @kernel

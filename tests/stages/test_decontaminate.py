@@ -440,16 +440,24 @@ ITEM = st.lists(TEXT, min_size=1, max_size=3)
     documents=st.lists(TEXT, min_size=1, max_size=3),
     size=st.integers(3, 5),
     least=st.integers(1, 3),
+    maximum_items=st.sampled_from([None, 1, 2]),
 )
 def test_the_kernels_find_what_plain_python_finds(
-    tmp_path: Path, records: Sequence[tuple[str, list[str]]], documents: list[str], size: int, least: int
+    tmp_path: Path,
+    records: Sequence[tuple[str, list[str]]],
+    documents: list[str],
+    size: int,
+    least: int,
+    maximum_items: int | None,
 ) -> None:
     path = tmp_path / "fuzz.jsonl"
     path.write_text("".join(json.dumps({"q": question, "c": choices}) + "\n" for question, choices in records), "utf-8")
-    plain = PlainIndex([ReferenceItem(*item) for item in read_items(path, "fuzz", (), (), set())], size, least)
+    plain = PlainIndex(
+        [ReferenceItem(*item) for item in read_items(path, "fuzz", (), (), set())], size, least, maximum_items
+    )
     try:
         index = EvaluationIndex(
-            [str(path)], NgramRules(size, least), fields=(), id_fields=(), maximum_items=None, exceptions=()
+            [str(path)], NgramRules(size, least), fields=(), id_fields=(), maximum_items=maximum_items, exceptions=()
         )
     except RecipeError:
         assert not any(grams for _, grams in plain.passages)
@@ -530,3 +538,123 @@ def test_the_table_holds_every_key_and_little_else() -> None:
     assert all(may_hold(key, bits, np.uint64(shift)) for key in ordered)
     others = generator.integers(0, 2**64 - 1, 5000, np.uint64)
     assert sum(bool(may_hold(key, bits, np.uint64(shift))) for key in others) < 100
+
+
+def test_common_counts_items_and_not_their_texts(write: Writer) -> None:
+    prompt = f"Solve this step by step. {HENS} Give the answer as a number."
+    chat = [{"role": "user", "content": HENS}]
+    records = [{"question": HENS, "prompt": prompt, "messages": chat, "response": f"model {n}"} for n in range(10)]
+    other = {"question": FILLER}
+    assert is_found(Decontaminate(references=write(*records, other)), HENS)
+    eleventh = {"question": "Read on.", "prompt": prompt, "response": "model 11"}
+    assert not is_found(Decontaminate(references=write(*records, eleventh, other)), HENS)
+    assert is_found(Decontaminate(references=write(*records, {**records[0], "n": 1}, other)), HENS)
+
+
+@pytest.mark.parametrize(
+    ("item", "page"),
+    [
+        (
+            "Tom writes the numbers 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 on the board and erases two of them.",
+            "Mo Tu We Th Fr Sa Su\n 1 2 3 4 5 6 7\n 8 9 10 11 12 13 14\n15 16 17 18 19 20 21",
+        ),
+        (
+            "def f(): assert f([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]) == 'nothing is left of it'",
+            f"Rainfall in mm {'0 ' * 40}",
+        ),
+        (
+            "Shift each letter of a b c d e f g h i j k l m n o p q r s t u v w x y z by three and write it down",
+            "Jump to: A B C D E F G H I J K L M N O P Q R S T U V W X Y Z",
+        ),
+        (f"Sing {'la li lu ' * 9} to the tune of the old song about the mill", "la li lu " * 20),
+    ],
+)
+def test_what_says_nothing_is_not_looked_for(write: Writer, item: str, page: str) -> None:
+    stage = Decontaminate(references=write({"q": item}))
+    assert not is_found(stage, page)
+    assert judged(stage, item)[0]["leaked_share"] == 1.0  # by the words around; the rest counts on neither side
+    assert stage.index().plain > 0
+
+
+def test_what_says_nothing_is_told(write: Writer, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "corpusmill"):
+        Decontaminate(references=write({"q": HENS}, {"q": "1 2 3 4 5 6 7 8 9 10 11 12 13 14"})).open()
+    assert [record.getMessage() for record in caplog.records] == [
+        "decontaminate: files and their items: set.jsonl (2)",
+        "decontaminate: 2 n-grams of few distinct words, or of numbers and single letters alone, are not looked for",
+        "decontaminate: of 2 items in set.jsonl, 1 cannot be found: 0 have no text of 8 words, 1 only common n-grams",
+    ]
+
+
+SPEECH = [" ".join(f"{letter}{number}" for number in range(15)) for letter in "abcd"]
+
+
+@pytest.mark.parametrize(
+    "exception", ["\n\n".join(SPEECH), "\n".join(" ".join(SPEECH).split()), "\r\n \r\n".join(SPEECH)]
+)
+def test_a_text_file_of_exceptions_is_one_text(write: Writer, tmp_path: Path, exception: str) -> None:
+    path = tmp_path / "LICENSE.txt"
+    path.write_bytes(exception.encode())
+    reference = write({"q": f"Explain this: {' '.join(SPEECH)} in words of one syllable please"}, {"q": HENS})
+    for name in (path, tmp_path / "LICENSE*"):
+        stage = Decontaminate(references=reference, exceptions=(str(name),))
+        assert not is_found(stage, "\n\n".join(SPEECH))
+        assert is_found(stage, f"{SPEECH[3]} in words of one syllable please")
+
+
+def test_exceptions_that_change_nothing_are_told(
+    write: Writer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, text in (("used.txt", HENS), ("idle.txt", FILLER)):
+        (tmp_path / name).write_text(text)
+    reference = write({"q": HENS + " How many are left?"}, {"q": " ".join(SPEECH)})
+    with caplog.at_level(logging.WARNING, "corpusmill"):
+        Decontaminate(references=reference, exceptions=(str(tmp_path / "*.txt"),)).open()
+    assert [record.getMessage() for record in caplog.records] == [
+        "decontaminate: the exceptions in idle.txt change nothing: no item has any n-gram of theirs"
+    ]
+
+
+def test_files_of_single_items_count_as_one_set(write: Writer, tmp_path: Path) -> None:
+    template = "import olympiad; size(150); draw((0,0)--(1,0)--(1,1)--cycle); label it and fill it with light grey"
+    (tmp_path / "geometry").mkdir()
+    (tmp_path / "algebra").mkdir()
+    for number in range(14):
+        folder = "geometry" if number < 12 else "algebra"
+        problem = f"{template} What is the area of figure{number} that is shown above in square metres{number}?"
+        write({"problem": problem}, name=f"{folder}/{number}.jsonl")
+    items = [f"What is the area of figure{n} that is shown above in square metres{n}?" for n in range(14)]
+    stage = Decontaminate(references=str(tmp_path / "geometry"))
+    assert not is_found(stage, template)
+    assert [is_found(stage, item) for item in items] == [True] * 12 + [False] * 2
+    assert is_found(Decontaminate(references=str(tmp_path / "algebra")), template)
+    assert not is_found(Decontaminate(references=str(tmp_path)), template)  # common in one set is common
+    for number in (10, 11):
+        (tmp_path / "geometry" / f"{number}.jsonl").unlink()
+    write({"problem": template + " and again"}, *[{"n": f"{n} of many"} for n in range(9)], name="geometry/big.jsonl")
+    assert is_found(Decontaminate(references=str(tmp_path / "geometry")), template)  # that file is a set of its own
+
+
+def test_copies_in_files_of_single_items_are_one_item(write: Writer, tmp_path: Path) -> None:
+    for number in range(12):
+        write({"q": HENS}, name=f"{number:02}.jsonl")
+    stage = Decontaminate(references=str(tmp_path))
+    assert judged(stage, HENS)[0]["leaked_item"] == "00.jsonl#0"
+    assert sum(file.duplicates for file in stage.index().files) == 11
+
+
+def test_spans_of_a_text_that_is_all_matches(write: Writer) -> None:
+    words = ["one", "fish", "two", "birds", "red"]
+    stage = Decontaminate(references=write({"q": " ".join(words * 4)}), action="trim", margin=0, minimum_piece=1)
+    index = stage.index()
+    text = f"before, {' '.join(words * 200)}; {'x' * 5} {' '.join(words * 200)}!"
+    found = index.windows_of(pa.array([text], pa.large_string()))
+    spans = index.spans(text, found[np.random.default_rng(1).permutation(len(found))])
+    assert [text[first:last] for first, last in spans] == [" ".join(words * 200)] * 2
+    assert judged(stage, text)[0]["text"] == "before,\n\nxxxxx"
+
+
+def test_nothing_left_says_how_long_the_longest_piece_is(write: Writer) -> None:
+    stage = Decontaminate(references=write({"q": HENS}), action="trim", margin=0)
+    (row,) = judged(stage, f"{'word ' * 10}{HENS} {'text ' * 20}")
+    assert row["drop"] == {"reason": "nothing_left", "value": 99.0, "limit": 200.0, "ref": "set.jsonl#0"}

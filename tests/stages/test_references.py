@@ -15,7 +15,8 @@ import pytest
 import zstandard
 
 from corpusmill.schemas import RecipeError
-from corpusmill.stages.references import read_items, reference_files, reference_names
+from corpusmill.stages.reference_files import reference_files, reference_names
+from corpusmill.stages.references import read_items
 
 RECORDS: list[dict[str, Any]] = [
     {"id": "first", "question": "Why?", "choices": ["because", "so"], "answer": 1},
@@ -87,12 +88,101 @@ def test_nested_fields_keep_their_names_and_numbers_are_no_text(tmp_path: Path) 
 def test_tables_of_cells(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('"Which, of these?",one,"two\nlines",A\nWhy?,three,four,B\n')
-    assert items(path)[0][1] == (("first", ("Which, of these?",)), ("rest", ("one", "two\nlines", "A")))
+    assert items(path)[0][1] == (("first", ("Which, of these?",)), ("rest", ("one", "two\nlines")))  # A is the answer
     path.write_text("subject,question\nmaths,What is 1 + 1?\n")
     assert texts(path, ("question",)) == [["What is 1 + 1?"]]
     path = tmp_path / "a.tsv"
     path.write_text("question\tanswer\nWhy, oh why?\tbecause\n")
     assert texts(path, ("question", "answer")) == [["Why, oh why?", "because"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("What is 1 + 1?,one,two,B\n", ("set#0", (("first", ("What is 1 + 1?",)), ("rest", ("one", "two"))))),
+        ("q-17,What is 1 + 1?,one,two,B\n", ("set#q-17", (("first", ("What is 1 + 1?",)), ("rest", ("one", "two"))))),
+        ('3,"1 + 1, is?",1,2,B\n', ("set#3", (("first", ("1 + 1, is?",)), ("rest", ("1", "2"))))),
+        ("1+1=?,0,1,2,3,C\n", ("set#0", (("first", ("1+1=?",)), ("rest", ("0", "1", "2", "3"))))),
+        ("id,question,A,B\nx,Why?,one,two\n", ("set#x", (("question", ("Why?",)), ("A", ("one",)), ("B", ("two",))))),
+        ("Prompt,Answer\r\nWhy?,so\r\n", ("set#0", (("Prompt", ("Why?",)), ("Answer", ("so",))))),
+        ("question\nWhy?,so\n", ("set#0", (("question", ("Why?",)), ("", ("so",))))),
+        ("id,frage\nx,Warum?\n", ("set#x", (("frage", ("Warum?",)),))),
+    ],
+)
+def test_rows_have_names_where_the_first_line_names_them(tmp_path: Path, content: str, expected: Any) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content.encode())
+    assert items(path) == [expected]
+
+
+Q, R = "Why does the mill stand still today?", "Who grinds the corn of the whole village?"
+TWO = [("set#0", (("q", (Q,)),)), ("set#1", (("q", (R,)),))]
+NAMED = [("set#x", (("q", (Q,)),)), ("set#y", (("q", (R,)),))]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("a.json", {"x": {"q": Q}, "y": {"q": R}}, NAMED),
+        ("a.json", {"version": 1, "data": {"x": {"q": Q}, "y": {"q": R}}}, NAMED),
+        ("a.json", {"x": {"id": "own", "q": Q}, "y": {"q": R}}, [("set#own", (("q", (Q,)),)), NAMED[1]]),
+        ("a.json", {"q": [Q, R], "n": [1, 2]}, TWO),
+        ("a.json", {"id": ["x", "y"], "q": [Q, R]}, NAMED),
+        ("a.json", {"q": {"0": Q, "1": R}, "n": {"0": 1, "1": 2}}, TWO),
+        ("a.json", {"train": [], "test": [{"q": Q}, {"q": R}]}, TWO),
+        ("a.json", {"train": {"q": [Q]}, "test": {"q": [R]}}, TWO),
+        (
+            "a.json",
+            {"q": Q, "choices": [{"text": "a"}, {"text": "b"}]},
+            [("set#0", (("q", (Q,)), ("choices.text", ("a", "b"))))],
+        ),
+        (
+            "a.json",
+            {"q": {"text": Q}, "choices": {"text": ["a"]}},
+            [("set#0", (("q.text", (Q,)), ("choices.text", ("a",))))],
+        ),
+        ("a.json", {"article": Q * 2, "list": [{"q": Q}]}, [TWO[0], ("set#1", (("article", (Q * 2,)),))]),
+        ("a.json", {"q": Q, "a": ["one", "two"]}, [("set#0", (("q", (Q,)), ("a", ("one", "two"))))]),
+        ("a.jsonl", [{"q": Q}, {"q": R}], TWO),
+        ("a.jsonl", {"q": Q}, TWO[:1]),
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_json_of_any_shape(tmp_path: Path, name: str, value: Any, expected: Any, indent: int | None) -> None:
+    path = tmp_path / name
+    path.write_text(json.dumps(value, indent=indent))
+    assert items(path) == expected
+
+
+def test_json_lines_may_be_called_json(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(LINES)
+    assert items(path) == EXPECTED
+    path.write_bytes(LINES + b'{"question": "secr')
+    with pytest.raises(RecipeError, match="no valid JSON") as error:
+        items(path)
+    assert "secr" not in str(error.value)
+
+
+def test_maps_of_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    type_ = pa.map_(pa.string(), pa.string())
+    columns = {
+        "id": ["x", "y"],
+        "m": pa.array([[("q", Q)], [("q", R)]], type_),
+        "l": pa.array([[[("a", R)]], []], pa.list_(type_)),
+    }
+    pq.write_table(pa.table(columns), path)
+    assert items(path) == [("set#x", (("m.q", (Q,)), ("l.a", (R,)))), ("set#y", (("m.q", (R,)),))]
+
+
+def test_addresses_are_text_only_where_they_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    address = "https://example.org/wiki/what-happens-if-you-swallow-a-chewing-gum-by-accident"
+    record = {"q": f"Look at {address}", "source": address, "links": [f" {address}", "www.example.org/a"]}
+    path.write_text(json.dumps(record))
+    assert texts(path) == [[f"Look at {address}"]]
+    assert texts(path, ("source",)) == [[address]]
 
 
 def test_text_is_cut_at_blank_lines_or_else_into_lines(tmp_path: Path) -> None:
@@ -113,6 +203,14 @@ def test_ids_are_not_compared_and_never_long(tmp_path: Path) -> None:
     assert found[0] == ("set#HumanEval/3", (("prompt", ("def",)),))
     assert found[1][0] == "set#1"
     assert len(found[2][0]) == len("set#") + 200
+
+
+def test_ids_can_be_printed(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"id": "\\ud800x", "q": "a"}\n{"id": "a\\nb\\u001b[31m", "q": "b"}\n')
+    refs = [ref for ref, _ in items(path)]
+    assert refs == ["set#\ufffdx", "set#a\ufffdb\ufffd[31m"]
+    assert pa.array(refs).to_pylist() == refs
 
 
 def test_odd_json_is_read_as_python_reads_it(tmp_path: Path) -> None:
@@ -193,6 +291,27 @@ def test_what_cannot_be_found_is_refused_with_what_can(folder: Path, reference: 
         (folder / ".cache" / "x.jsonl").rename(folder / ".cache" / "x.md")
     with pytest.raises(RecipeError, match=message):
         reference_files([str(folder / reference)])
+
+
+def test_files_about_a_set_are_taken_only_if_they_are_named(tmp_path: Path) -> None:
+    beside = [
+        "LICENSE.txt",
+        "License-MIT.txt",
+        "README.json",
+        "requirements.txt",
+        "requirements-dev.txt",
+        "package.json",
+        "NOTICE.txt",
+    ]
+    sets = ["citation_intent.jsonl", "license_exam.jsonl", "test.txt"]
+    for name in (*beside, *sets, "README.md"):
+        (tmp_path / name).write_bytes(LINES)
+    for given in (tmp_path, tmp_path / "*", tmp_path / "**"):
+        assert reference_names(reference_files([str(given)])) == sets
+        assert len(reference_files([str(given)], licenses=True)) == len(beside) + len(sets)
+    assert reference_files([str(tmp_path / name) for name in beside]) == [tmp_path / name for name in beside]
+    with pytest.raises(RecipeError, match=r"only 'LICENSE\.txt' or its like; name the file itself if it is a set"):
+        reference_files([str(tmp_path / "LIC*")])
 
 
 def test_names_tell_files_apart(tmp_path: Path) -> None:
