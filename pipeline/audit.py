@@ -90,7 +90,7 @@ def _against_journal(root: Path, manifest: Manifest) -> Iterator[str]:
 def _strangers(root: Path, manifest: Manifest) -> Iterator[str]:
     """Yield a problem for every Parquet file that the manifest does not name: a loader would read it."""
     named = {shard.path for shard in manifest.shards} | {file.path for file in manifest.files}
-    for folder in ("shards", "rejects", "signals", "quarantine"):
+    for folder in ("shards", "rejects", "signals", "quarantine", "clusters"):
         for path in sorted((root / folder).glob("*")):
             name = path.relative_to(root).as_posix()
             if name not in named:

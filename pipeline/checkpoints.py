@@ -20,6 +20,7 @@ import pyarrow as pa
 import xxhash
 
 from corpusmill.journal import sync
+from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.manifest import SegmentRecord
 from corpusmill.stages.base import CorpusStage, Index
 from corpusmill.stages.sketch_store import sketch_reader
@@ -111,7 +112,12 @@ class Checkpoints:
                     continue
                 index = stage.load_index(place)
                 return index, through, {split: self._resolved(place, split) for split in needed}
-            except (OSError, ValueError, KeyError):  # damaged, or of another version: it is made again
+            except (
+                OSError,
+                ValueError,
+                KeyError,
+                OutputMismatchError,
+            ):  # damaged, or of another version: it is made again
                 continue
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import traceback
@@ -54,6 +55,12 @@ def cli() -> None:
 @set_option
 @click.option("--tokenizer", metavar="FILE|bytes|train", help="Short for --set tokenize.tokenizer=…")
 @click.option(
+    "--against",
+    multiple=True,
+    metavar="OUTPUT",
+    help="Also drop what this output of another run holds; may be given again. Short for --set deduplicate.against=…",
+)
+@click.option(
     "--workers",
     "-w",
     type=click.IntRange(1),
@@ -100,6 +107,7 @@ def run(
     recipe: str,
     changes: tuple[str, ...],
     tokenizer: str | None,
+    against: tuple[str, ...],
     workers: int | None,
     executor: str | None,
     restart: bool,
@@ -122,8 +130,9 @@ def run(
     from corpusmill.summary import summary, unusable
 
     changes += (f"tokenize.tokenizer={tokenizer}",) if tokenizer else ()
+    changes += (f"deduplicate.against={json.dumps(against)}",) if against else ()
     if dry_run:
-        _check(inputs, recipe, changes, documents=0)
+        _check(inputs, recipe, changes, output=output)
         return
     for name in (signal.SIGTERM, signal.SIGHUP):  # what schedulers and closing terminals send; it ends like Ctrl-C
         if signal.getsignal(name) is not signal.SIG_IGN:  # nohup
@@ -192,12 +201,27 @@ def _metrics(path: Path | None, output: Path, log: Log) -> Iterator[Progress]:
 @click.option(
     "--documents", "-n", type=click.IntRange(0), default=0, help="Also take this many documents through the stages."
 )
-def check(inputs: tuple[str, ...], recipe: str, changes: tuple[str, ...], documents: int) -> None:
-    """Check a recipe and inputs: what would be read, and what every stage is set to."""
-    _check(inputs, recipe, changes, documents)
+@click.option(
+    "--expect",
+    type=click.IntRange(1),
+    metavar="DOCUMENTS",
+    help="What to plan the index of duplicates for.  [default: estimated from INPUT]",
+)
+def check(inputs: tuple[str, ...], recipe: str, changes: tuple[str, ...], documents: int, expect: int | None) -> None:
+    """Check a recipe and inputs: what would be read, what every stage is set to, and what the index will need."""
+    _check(inputs, recipe, changes, documents, expect=expect)
 
 
-def _check(inputs: Sequence[str], recipe: str, changes: tuple[str, ...], documents: int) -> None:
+def _check(
+    inputs: Sequence[str],
+    recipe: str,
+    changes: tuple[str, ...],
+    documents: int = 0,
+    *,
+    expect: int | None = None,
+    output: Path | None = None,
+) -> None:
+    from corpusmill.capacity import Volume, estimated_volume, free_disk, index_needs, pairs_found
     from corpusmill.chain import cut
     from corpusmill.discover import discover
     from corpusmill.explain import explain_document, sample_documents
@@ -205,6 +229,8 @@ def _check(inputs: Sequence[str], recipe: str, changes: tuple[str, ...], documen
     from corpusmill.recipe import describe, fingerprint, load_recipe
     from corpusmill.run import check_chain
     from corpusmill.schemas.sizes import parse_size
+    from corpusmill.stages import Deduplicate
+    from corpusmill.stages.host_lines import HostLines
     from corpusmill.summary import skipped_lines
 
     settings = load_recipe(recipe, changes)
@@ -212,7 +238,17 @@ def _check(inputs: Sequence[str], recipe: str, changes: tuple[str, ...], documen
     check_chain(chain)
     click.echo(describe(settings))
     click.echo(f"fingerprint {fingerprint(settings)}")
+    near = [named for named in chain.stages if isinstance(named.stage, Deduplicate)]
+    for named in near:
+        if named.stage.near:
+            click.echo(f"{named.name}: {pairs_found(named.stage)}")
+    for named in chain.stages:
+        if isinstance(named.stage.ordered, HostLines):
+            click.echo(f"{named.name}: {named.stage.ordered.capacity()}")
     if not inputs:
+        for named in near if expect else ():
+            for line in index_needs(named.stage, Volume(expect or 0, 0)):
+                click.echo(f"{named.name}: {line}")
         return
     found = discover(inputs, settings.input)
     splits = estimated_splits(found.files, parse_size(settings.input.split_size))
@@ -226,6 +262,12 @@ def _check(inputs: Sequence[str], recipe: str, changes: tuple[str, ...], documen
         click.echo(f"  {format_:<10}{sum(file.format == format_ for file in found.files):>10,}")
     for line in skipped_lines(found.skipped):
         click.echo(f"  skipped {line}")
+    volume = estimated_volume(found.files, settings.input) if near else Volume(0, 0)
+    if expect:
+        volume = Volume(expect, round(volume.bytes * expect / max(volume.documents, 1)))
+    for named in near:
+        for line in index_needs(named.stage, volume, None if output is None else free_disk(output)):
+            click.echo(f"{named.name}: {line}")
     left = documents
     for path in inputs:
         for document in sample_documents(path, settings, limit=left) if left else ():

@@ -18,7 +18,7 @@ from corpusmill.stages.tokenize import tokenizer_hash
 
 __all__ = ["LOCK", "check_ours", "check_recorded", "check_same_recipe", "distrust_spills", "remove_ours", "sweep"]
 
-_FOLDERS = ("shards", "rejects", "signals", "quarantine")
+_FOLDERS = ("shards", "rejects", "signals", "quarantine", "clusters")
 _FILES = ("manifest.json", "report.html", "tokenizer.json")
 _STATE = ("spill", "sketches", "trail", "index")
 _BOUND = ("seed", "input", "output")

@@ -119,12 +119,30 @@ def _facts(facts: dict[str, Any]) -> Iterator[str]:
     if single:
         yield _table(["", "#"], ([escape(spoken(name)), escape(shown(value))] for name, value in single.items()))
     for name, rows in facts.items():
-        if isinstance(rows, list) and rows:
+        if name == "detection":
+            yield from _detection(rows, facts["threshold"])
+        elif isinstance(rows, list) and rows:
             heads = [
                 f"#{spoken(key)}" if isinstance(value, int | float) else spoken(key) for key, value in rows[0].items()
             ]
             yield f"<h3>{escape(spoken(name))}</h3>"
             yield _table([escape(head) for head in heads], ([escape(shown(v)) for v in row.values()] for row in rows))
+
+
+def _detection(points: Sequence[dict[str, float]], threshold: float) -> Iterator[str]:
+    """Yield the curve of how surely a pair of some similarity becomes a candidate, and the threshold."""
+    line = " ".join(f"{40 + point['similarity'] * 360:.1f},{170 - point['found'] * 150:.1f}" for point in points)
+    at = 40 + threshold * 360
+    found = min(points, key=lambda point: abs(point["similarity"] - threshold))["found"]
+    yield "<h3>Which pairs are found</h3>"
+    yield "<svg viewBox='0 0 440 200' width=440 role=img aria-label='probability of detection by similarity'>"
+    yield "<g fill=none stroke=currentColor><path d='M40 20V170H400' stroke-opacity=.5 />"
+    yield f"<path d='M{at:.1f} 20V170' stroke-dasharray=4 stroke-opacity=.5 />"
+    yield f"<polyline points='{line}' stroke='#3a7bd5' stroke-width=2 /></g><g fill=currentColor font-size=12>"
+    yield "<text x=40 y=187 text-anchor=middle>0</text><text x=400 y=187 text-anchor=middle>1</text>"
+    yield "<text x=34 y=24 text-anchor=end>1</text><text x=34 y=174 text-anchor=end>0</text>"
+    yield f"<text x={at:.1f} y=187 text-anchor=middle>{threshold:g}</text></g></svg>"
+    yield f"<p>Probability that a pair becomes a candidate, by its Jaccard similarity; {found:.1%} about the threshold.</p>"
 
 
 def _signals(root: Path, manifest: Manifest) -> Iterator[str]:

@@ -38,6 +38,8 @@ __all__ = ["check_chain", "library_versions", "run"]
 
 _LIBRARIES = (
     "pyarrow",
+    "numpy",
+    "numba",
     "resiliparse",
     "fastwarc",
     "ftfy",
@@ -168,6 +170,7 @@ def check_chain(chain: Chain, *, processes: bool = False) -> None:
         if named.stage.ordered is not None:
             named.stage.ordered.sketch()
             named.stage.ordered.settle()
+            named.stage.ordered.check()
         elif not isinstance(named.stage, Pack | Tokenize):
             named.stage.open()
         if processes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -140,11 +141,12 @@ def _stages(stages: Sequence[StageCounts]) -> list[str]:
 
 
 def _facts(manifest: Manifest) -> Iterator[str]:
-    """Yield a line for each corpus stage with the single values that it told; the report has its tables."""
+    """Yield what each corpus stage told: its single values, and its alarms in full; the report has its tables."""
     for stage, facts in manifest.corpus_stages.items():
         parts = [f"{spoken(name)} {shown(value)}" for name, value in facts.items() if not isinstance(value, list)]
         if parts:
-            yield f"{stage}: {', '.join(parts)}"
+            yield from textwrap.wrap(f"{stage}: {', '.join(parts)}", 110, subsequent_indent="    ")
+        yield from (f"ALARM {stage}: {row['alarm']}" for row in facts.get("alarms", ()))
 
 
 def _share(part: int, whole: int) -> str:

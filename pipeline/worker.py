@@ -31,11 +31,11 @@ from corpusmill.limits import CpuLimit, CpuLimitError, in_worker
 from corpusmill.parquet import TableFile
 from corpusmill.read_records import scrubbed
 from corpusmill.readers import Quarantined, SkippedRecord, read
-from corpusmill.schemas import QUARANTINE, REJECTS, CorpusmillError, StageError
+from corpusmill.schemas import CLUSTERS, QUARANTINE, REJECTS, CorpusmillError, StageError
 from corpusmill.schemas.inputs import InputSettings, Split
 from corpusmill.schemas.manifest import FileRecord, SegmentRecord, StageCounts
 from corpusmill.schemas.recipe import LimitSettings, OutputSettings
-from corpusmill.stages import CorpusStage, Stage
+from corpusmill.stages import CorpusStage, Deduplicate, Stage
 from corpusmill.stages.base import as_batch, with_columns
 from corpusmill.trail import READ, Culprit, Place, Trail
 
@@ -197,7 +197,9 @@ class _SegmentRun:
 
         self._rejects = table("rejects", REJECTS)
         self._quarantine = table("quarantine", QUARANTINE)
+        self._clusters = table("clusters", CLUSTERS)
         self._signals = table("signals", pa.schema([pa.field("id", pa.string()), *job.signals]))
+        self._side_tables = (self._rejects, self._quarantine, self._clusters, self._signals)
         self._spill = stack.enter_context(IpcFile(self._root, f"state/spill/{name}.arrow"))
         self._sketches = stack.enter_context(IpcFile(self._root, f"state/sketches/{name}.arrow", lasting=True))
         self._subsets = {
@@ -211,7 +213,7 @@ class _SegmentRun:
         """Return what happened; call it after the files are closed."""
         record = self._record
         record.stages = list(self._counts.values())
-        record.files = [f.record for f in (self._rejects, self._quarantine, self._signals) if f.record is not None]
+        record.files = [f.record for f in self._side_tables if f.record is not None]
         record.spill = self._spill.name
         if self._sketches.name is not None:
             path = self._sketches.name
@@ -410,6 +412,9 @@ class _SegmentRun:
         columns |= {name: why.field(name) for name in ("reason", "value", "limit", "ref")}
         columns["excerpt"] = text
         self._rejects.write(pa.table(columns))
+        if isinstance(named.stage, Deduplicate) and named.stage.clusters:
+            pairs = [columns["id"], columns["ref"], columns["value"], columns["reason"]]
+            self._clusters.write(pa.table(pairs, schema=CLUSTERS))
         self._write_signals(dropped)
         return kept
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from corpusmill.schemas.document import Drop
 
-__all__ = ["DOCUMENTS", "QUARANTINE", "REJECTS", "VERDICT", "signal_column", "verdict_array"]
+__all__ = ["CLUSTERS", "DOCUMENTS", "QUARANTINE", "REJECTS", "VERDICT", "signal_column", "verdict_array"]
 
 DOCUMENTS = pa.schema(
     [
@@ -49,6 +49,16 @@ REJECTS = pa.schema(
     ]
 )
 """One row per dropped document."""
+
+CLUSTERS = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("kept", pa.string()),
+        pa.field("similarity", pa.float64()),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+"""One row per removed duplicate: the kept document that it duplicates, and how similar the two are."""
 
 QUARANTINE = pa.schema(
     [

@@ -1,7 +1,7 @@
 """One band of the index: a table of slots and how it grows.
 
-A table grows by three fifths, in place: its memory is extended (mremap keeps the pages) and rewritten partition by partition from its
-end, so that growing takes no second copy. The tables of an index grow at different times, spread over the cycle, so that all
+A table grows by three fifths, in place: its memory is extended (mremap keeps the pages) and rewritten partition by partition from
+its end, so that growing takes no second copy. The tables of an index grow at different times, spread over the cycle, so that all
 together they take 10.7 bytes an entry at every moment, although each of them lies between 8.5 and 13.7.
 """
 
@@ -30,10 +30,10 @@ from corpusmill.stages.kernels.band_table import (
 
 __all__ = ["BandTable"]
 
-
 Place = npt.NDArray[np.uint64]
 Slots = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.uint8]
+Ordinals = npt.NDArray[np.uint32]
 
 _FULL = 0.94  # entries a slot from which a table grows
 _FEWEST = 48  # entries that the smallest table takes
@@ -46,26 +46,33 @@ _MULTIPLIER = 0x9E3779B97F4A7C15
 class BandTable:
     """The table of one band; *place* is the row of numbers by which kernels know it."""
 
-    def __init__(self, place: Place, number: int, bands: int, entries: int) -> None:
+    def __init__(
+        self, place: Place, number: int, bands: int, entries: int, saved: Slots | None = None, turns: int = 0
+    ) -> None:
+        """Make an empty table, or the one with *saved* slots that *place* describes already."""
         self.place = place
         self._entries = entries
         # Few bands cannot make up for one another, so each takes smaller steps.
         self._factor = 1.6 if bands >= 8 else 1.2
         self._phase = self._factor ** (number / bands)
-        self._turns = 0
+        self.turns = turns
         self._memory: Any = None
         self.slots: Slots = np.zeros(0, np.uint64)
-        new = self._layout(self._next_limit(0), 0)
-        self._allocate(new)
-        self._describe(new, np.zeros_like(place))
+        if saved is None:
+            new = self._layout(self._next_limit(0), 0)
+            self._allocate(new)
+            self._describe(new, np.zeros_like(place))
+        else:
+            self._memory, self.slots = saved.view(np.uint8), saved
+            place[ADDRESS] = saved.ctypes.data
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
         return len(self._memory)
 
-    def enter(self, keys: Slots, first: int, suspect: Flags, seen: Slots, found: Flags) -> None:
-        """Enter the rows whose keys are new, but not the suspect ones, and note in *found* what each row finds.
+    def enter(self, keys: Slots, first: int, suspect: Flags, seen: Ordinals, found: Flags, only: Ordinals) -> None:
+        """Enter the rows whose keys are new, but not the suspect ones, and note in *found* and *only* what each row finds.
 
         Rows that find entries become suspect. See the kernel for *found* and *seen*.
         """
@@ -74,7 +81,9 @@ class BandTable:
             self.grow(last)
         seen[:] = 0
         row = 0
-        while (row := band_table.enter(self.place, keys, row, np.uint64(first), suspect, seen, found)) < len(keys):
+        while (row := band_table.enter(self.place, keys, row, np.uint64(first), suspect, seen, found, only)) < len(
+            keys
+        ):
             self.grow(last)
 
     def grow(self, last: int) -> None:
@@ -96,8 +105,8 @@ class BandTable:
         source, memory = self.slots, self._memory
         pieces = [(new, 1 << bits, left << (bits - old_bits)), (old, left, 0)]
         while left:  # hardly ever: some keys meet in too few buckets
-            self._turns += 1
-            if self._turns % 4 == 0:
+            self.turns += 1
+            if self.turns % 4 == 0:
                 limit = self._next_limit(limit)
             new = self._layout(limit, bits)
             self._allocate(new)
@@ -120,7 +129,7 @@ class BandTable:
         place[PARTITION_BITS] = bits
         place[HALF] = max(half, self._entries // PER_PAIR + 1)
         place[LIMIT] = int(_slots(place) * _FULL)
-        place[MULTIPLIER] = (_MULTIPLIER * (2 * self._turns + 1)) & (2**64 - 1)
+        place[MULTIPLIER] = (_MULTIPLIER * (2 * self.turns + 1)) & (2**64 - 1)
         return place
 
     def _allocate(self, place: Place) -> None:

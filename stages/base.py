@@ -297,6 +297,9 @@ class CorpusStage(Stage, frozen=True, kw_only=True):
         """
         raise NotImplementedError
 
+    def check(self) -> None:
+        """Find what would end a run at its first split: a file or an index that cannot be used. By default nothing does."""
+
     def load_index(self, folder: Path) -> Index:
         """Return the index that was saved in *folder*; only for stages whose index has `save`."""
         raise NotImplementedError

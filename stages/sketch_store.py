@@ -7,8 +7,10 @@ split of a large corpus would pass the limit of mappings that Linux gives a proc
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import os
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -46,7 +48,8 @@ def open_sketches(path: Path) -> pa.Table:
 
 def sketch_reader(folder: Path, pattern: str) -> SketchReader:
     """Return the reader of sketches that lie at *pattern*, relative to *folder*, with the number of the split put in."""
-    return lambda split: open_sketches(folder / pattern.format(split=split))
+    # Normalized, because a saved index may be replaced while it is in use: a path through its folder would lead nowhere.
+    return lambda split: open_sketches(Path(os.path.normpath(folder / pattern.format(split=split))))
 
 
 class SketchStore:
@@ -91,10 +94,17 @@ class SketchStore:
         batch, row = self._find(ordinal)
         return batch.rows.column("content")[row].as_py()  # type: ignore[no-any-return]
 
-    def signature(self, ordinal: int) -> npt.NDArray[np.uint32]:
-        """Return its MinHash signature."""
-        batch, row = self._find(ordinal)
-        return batch.signatures[row]
+    def signatures(self, ordinals: Sequence[int]) -> npt.NDArray[np.uint32]:
+        """Return the MinHash signatures of documents in ascending order, shape (documents, permutations)."""
+        parts = []
+        at = 0
+        while at < len(ordinals):
+            batch, row = self._find(ordinals[at])
+            start = ordinals[at] - row
+            end = bisect_left(ordinals, start + batch.rows.num_rows, at)
+            parts.append(batch.signatures[np.array(ordinals[at:end]) - start])
+            at = end
+        return np.concatenate(parts)
 
     def shingles(self, ordinal: int) -> Shingles | None:
         """Return the hashes of its shingles, sorted and with repeats; None where none are stored."""

@@ -67,7 +67,7 @@ _ORDINAL_BITS = np.uint64(64 - IDENTITY_BITS)  # with a single partition
 _SECOND = np.uint64(0xD6E8FEB86659FD93)
 _AHEAD = 64  # keys between a prefetch and its use
 _BELOW = np.uint64(2 ** (64 - IDENTITY_BITS + 1) - 1)  # bits of a key that do not count
-_0, _1, _8, _29, _32, _38, _63 = (np.uint64(number) for number in (0, 1, 8, 29, 32, 38, 63))
+_0, _1, _8, _29, _32, _63 = (np.uint64(number) for number in (0, 1, 8, 29, 32, 63))
 _BUCKET, _PARTITION = np.uint64(4), np.uint64(5)  # log2 of the slots of a bucket, and of two
 _PER_PAIR = np.uint64(PER_PAIR)
 
@@ -161,19 +161,21 @@ def put(slots: Any, place: Any, partition: Any, slot: Any, first: Any, second: A
 
 
 @kernel
-def enter(place: Any, keys: Any, start: Any, first_ordinal: Any, suspect: Any, seen: Any, found: Any) -> Any:
+def enter(place: Any, keys: Any, start: Any, first_ordinal: Any, suspect: Any, seen: Any, found: Any, only: Any) -> Any:
     """Enter the rows whose key is new, unless they are *suspect*, and note in *found* what every row finds.
 
-    0: the row is entered (or its key is 0); 1: its key has entries; 2: it has none, but the row is not entered because it is suspect;
+    0: the row is entered (or its key is 0); 1: its key has entries; 5: it has one entry, whose ordinal is in *only*; 2: it has none, but the row is not entered because it is suspect;
     3: it has none, but a suspect row of this batch may come to be entered under it. Suspect rows are those that probably will be dropped, a guess that costs nothing but time when it is wrong: those that
-    found entries, here or in another band. They are not entered, and leave a bit in *seen* (bits, a power of two of them, all 0 at first) for later rows with the same key.
+    found entries, here or in another band. They are not entered, but remembered in *seen* (all 0 at first; a power of two, more than
+    there are rows) for later rows with the same key.
     Returns the row at which the table has to grow before it can go on, or the number of rows.
     """
     slots = table_at(place)
     partition_bits, half, multiplier = place[PARTITION_BITS], place[HALF], place[MULTIPLIER]
     shift = _ORDINAL_BITS + partition_bits
+    mask = (_1 << shift) - _1
     limit, count = place[LIMIT], place[COUNT]
-    words = np.uint64(seen.size - 1)
+    last = np.uint64(seen.size - 1)
     for row in range(start, keys.size):
         if row + _AHEAD < keys.size:
             partition, slot = slot_of(keys[row + _AHEAD], partition_bits)
@@ -194,17 +196,23 @@ def enter(place: Any, keys: Any, start: Any, first_ordinal: Any, suspect: Any, s
         first, second = (base + first) << _BUCKET, (base + half + second) << _BUCKET
         same_first, free_first = scan(slots, first, slot, shift)
         same_second, free_second = scan(slots, second, slot, shift)
-        spread = (key | _BELOW) * _SECOND
-        word, bit = (spread >> _38) & words, _1 << (spread >> _32 & _63)
         if same_first | same_second:
             found[row] = suspect[row] = 1
+            if ones(same_first) + ones(same_second) == _1:
+                index = first + lowest_bit(same_first) if same_first else second + lowest_bit(same_second)
+                found[row] = 5
+                only[row] = slots[index] & mask
             continue
-        if seen[word] & bit:
+        spread = (key | _BELOW) * _SECOND
+        at, mark = (spread >> _32) & last, np.uint32(spread >> _32) | np.uint32(1)
+        while seen[at] != 0 and seen[at] != mark:
+            at = (at + _1) & last
+        if seen[at] != 0:
             found[row] = suspect[row] = 3
             continue
         if suspect[row]:
             found[row] = 2
-            seen[word] |= bit
+            seen[at] = mark
             continue
         if count >= limit:
             place[COUNT] = count

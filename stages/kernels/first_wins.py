@@ -52,10 +52,11 @@ __all__ = [
 DONE, ASK, GROW, STOP = range(4)
 """What `decide` returns: every row is decided; rows wait for verdicts; table `BAND` has no room; as many are kept as may be."""
 
-ROW, ASKED, ANSWERED, SETTLED, BAND, KEPT, KEPT_LIMIT = range(7)
+ROW, ASKED, ANSWERED, SETTLED, BAND, KEPT, KEPT_LIMIT, CHANGES = range(8)
 """Columns of a cursor: the next row; rows shown to the caller; how many of those have a verdict, and how many were settled by it;
-where a row goes on whose table had to grow; documents kept in all; how many may be."""
-CURSOR_COLUMNS = 7
+where a row goes on whose table had to grow; documents kept in all; how many may be; entries
+added to keys that had some."""
+CURSOR_COLUMNS = 8
 
 UNDECIDED, KEEP, DROP, WAITING, FILTERED = range(5)
 """The state of a row."""
@@ -84,7 +85,7 @@ def _waits_for_another(marks: Any, keys: Any, known: Any, row: Any) -> Any:
     for band in range(known.shape[1]):
         if known[row, band] == 3:
             return True
-        if known[row, band] == 1 and marks[_find_mark(marks, keys[band, row], band)[1]] != _0:
+        if known[row, band] & 1 and marks[_find_mark(marks, keys[band, row], band)[1]] != _0:
             return True
     return False
 
@@ -93,7 +94,7 @@ def _waits_for_another(marks: Any, keys: Any, known: Any, row: Any) -> Any:
 def _mark(marks: Any, keys: Any, known: Any, row: Any) -> Any:
     """Mark the keys with entries under which a row that waits may be entered."""
     for band in range(known.shape[1]):
-        if known[row, band] == 1:
+        if known[row, band] & 1:
             mark, place = _find_mark(marks, keys[band, row], band)
             marks[place] = mark
 
@@ -119,7 +120,9 @@ def _take_out(places: Any, keys: Any, known: Any, row: Any, ordinal: Any) -> Any
 
 
 @kernel
-def _put_in(places: Any, keys: Any, known: Any, row: Any, ordinal: Any, entries: Any, begin: Any) -> Any:
+def _put_in(
+    places: Any, keys: Any, known: Any, row: Any, ordinal: Any, entries: Any, begin: Any, changed: Any, cursor: Any
+) -> Any:
     """Add a kept row to the keys that were known before it; return the band without room, or the number of bands."""
     for band in range(begin, places.shape[0]):
         if known[row, band]:  # 1 or 2: `enter` left it out
@@ -128,7 +131,19 @@ def _put_in(places: Any, keys: Any, known: Any, row: Any, ordinal: Any, entries:
                 return band
             if not added:
                 places[band, REFUSED] += np.uint64(1)
+            if cursor[CHANGES] < changed.size >> 1:
+                mark, place = _find_mark(changed, keys[band, row], band)
+                changed[place] = mark
+            cursor[CHANGES] += 1
     return places.shape[0]
+
+
+@kernel
+def _is_changed(changed: Any, cursor: Any, key: Any, band: Any) -> Any:
+    """Return whether a row of this batch may have been added to a key that had entries before."""
+    if not cursor[CHANGES]:
+        return False
+    return cursor[CHANGES] > changed.size >> 1 or changed[_find_mark(changed, key, band)[1]] != _0
 
 
 @kernel
@@ -136,9 +151,12 @@ def _candidates(
     places: Any,
     keys: Any,
     known: Any,
+    only: Any,
     row: Any,
     first: Any,
     state: Any,
+    cursor: Any,
+    changed: Any,
     scratch: Any,
     ordinals: Any,
     bands: Any,
@@ -152,7 +170,15 @@ def _candidates(
     for band in range(places.shape[0]):
         if not known[row, band] & 1:
             continue
-        count = entries_of(table_at(places[band]), places[band], keys[band, row], scratch)
+        if (
+            known[row, band] == 5
+            and only[band, row] < first
+            and not _is_changed(changed, cursor, keys[band, row], band)
+        ):
+            scratch[0] = only[band, row]
+            count = 1
+        else:
+            count = entries_of(table_at(places[band]), places[band], keys[band, row], scratch)
         for number in range(count):
             ordinal = scratch[number]
             if ordinal >= first and state[ordinal - first] == WAITING:
@@ -173,14 +199,23 @@ def _candidates(
 
 @kernel
 def _keep(
-    places: Any, keys: Any, known: Any, row: Any, first: Any, entries: Any, state: Any, cursor: Any, filters: Any
+    places: Any,
+    keys: Any,
+    known: Any,
+    row: Any,
+    first: Any,
+    entries: Any,
+    state: Any,
+    cursor: Any,
+    changed: Any,
+    filters: Any,
 ) -> Any:
     """Keep a row, unless a filter has seen one of its keys; False if table `BAND` has to grow first."""
     if filters.shape[0] and in_filters(filters, keys, places.shape[0], row):
         _take_out(places, keys, known, row, first + np.uint64(row))
         state[row] = FILTERED
         return True
-    band = _put_in(places, keys, known, row, first + np.uint64(row), entries, cursor[BAND])
+    band = _put_in(places, keys, known, row, first + np.uint64(row), entries, cursor[BAND], changed, cursor)
     if band < places.shape[0]:
         cursor[BAND] = band
         return False
@@ -198,12 +233,14 @@ def decide(
     keys: Any,
     known: Any,
     any_known: Any,
+    only: Any,
     first: Any,
     entries: Any,
     state: Any,
     cursor: Any,
     filters: Any,
     marks: Any,
+    changed: Any,
     scratch: Any,
     asked: Any,
     ends: Any,
@@ -227,7 +264,7 @@ def decide(
         if verdicts[number]:
             _take_out(places, keys, known, row, first + np.uint64(row))
             state[row] = DROP
-        elif not _keep(places, keys, known, row, first, entries, state, cursor, filters):
+        elif not _keep(places, keys, known, row, first, entries, state, cursor, changed, filters):
             return GROW
         cursor[SETTLED] += 1
     if cursor[SETTLED] == cursor[ASKED]:
@@ -240,7 +277,7 @@ def decide(
             return ASK if cursor[ASKED] else STOP
         if row + _AHEAD < keys.shape[1] and any_known[row + _AHEAD]:
             for band in range(places.shape[0]):
-                if known[row + _AHEAD, band] == 1:
+                if known[row + _AHEAD, band] & 1 and known[row + _AHEAD, band] != 5:
                     _prefetch(places, band, keys[band, row + _AHEAD])
         asking = cursor[ASKED]
         if any_known[row] and not cursor[BAND]:  # else it is decided already, and half entered
@@ -249,7 +286,9 @@ def decide(
                 return ASK
             if asking and _waits_for_another(marks, keys, known, row):
                 return ASK
-            end = _candidates(places, keys, known, row, first, state, scratch, ordinals, bands, begin)
+            end = _candidates(
+                places, keys, known, only, row, first, state, cursor, changed, scratch, ordinals, bands, begin
+            )
             if end < 0:
                 return ASK
             if end > begin:
@@ -262,7 +301,7 @@ def decide(
                 if filters.shape[0]:  # what the filters say of the next row depends on whether this one is kept
                     return ASK
                 continue
-        if not _keep(places, keys, known, row, first, entries, state, cursor, filters):
+        if not _keep(places, keys, known, row, first, entries, state, cursor, changed, filters):
             return GROW
         cursor[ROW] += 1
     return ASK if cursor[ASKED] else DONE

@@ -10,10 +10,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from corpusmill import readers
 from corpusmill.audit import audit
 from corpusmill.chain import cut
+from corpusmill.cli import cli
 from corpusmill.explain import explain_document, sample_documents
 from corpusmill.journal import Journal
 from corpusmill.run import check_chain, run
@@ -115,6 +117,19 @@ def test_more_memory_than_there_is_is_found_before_anything_is_read() -> None:
         RecipeError, match=r"remove_repeated_lines.max_index_memory: '1000TB' is more than the [\d,]+ MB"
     ):
         check_chain(chain)
+
+
+def test_check_says_what_the_index_holds(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(
+        '[[stage]]\nkind = "remove_repeated_lines"\nscope = "host"\nmax_index_memory = "3MB"\n'
+    )
+    done = CliRunner().invoke(cli, ["check", "--recipe", str(tmp_path / "r.toml")])
+    assert "remove_repeated_lines: holds about 200 thousand lines of hosts in 3MB of memory" in done.output
+    done = CliRunner().invoke(
+        cli, ["check", "--recipe", str(tmp_path / "r.toml"), "--set", "remove_repeated_lines.scope=anywhere"]
+    )
+    assert "holds" not in done.output
+    assert done.exit_code == 0
 
 
 @pytest.mark.parametrize("settings", [{}, {"max_index_memory": "1KB", "maximum_documents": 1}])

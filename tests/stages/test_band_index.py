@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,13 @@ class Judge:
 
 def random_keys(seed: int, bands: int, rows: int, values: int) -> npt.NDArray[np.uint64]:
     """Keys that occur again and again, and 0 among them."""
-    return np.random.default_rng(seed).integers(0, values, (bands, rows), np.uint64) * SPREAD
+    keys: npt.NDArray[np.uint64] = np.random.default_rng(seed).integers(0, values, (bands, rows), np.uint64) * SPREAD
+    return keys
 
 
 def pieces(rows: int, cuts: list[float]) -> list[tuple[int, int]]:
     at = sorted({0, rows, *(int(cut * rows) for cut in cuts)})
-    return list(zip(at, at[1:], strict=False))
+    return list(pairwise(at))
 
 
 @settings(max_examples=60, deadline=None)
@@ -95,8 +97,13 @@ def test_resolve_asks_and_keeps_what_one_document_at_a_time_would(
 def test_a_page_that_comes_again_and_again_takes_one_entry_when_it_is_dropped() -> None:
     keys = np.full((21, 100_000), 5, np.uint64) * SPREAD
     index = BandIndex(21)
-    asked = []
-    kept = index.resolve(keys, 0, lambda row, ordinals, bands: asked.append((row, *ordinals, *bands)) is None)
+    asked: list[tuple[int, ...]] = []
+
+    def note(row: int, ordinals: npt.NDArray[np.uint32], bands: npt.NDArray[np.uint32]) -> bool:
+        asked.append((row, *ordinals.tolist(), *bands.tolist()))
+        return True
+
+    kept = index.resolve(keys, 0, note)
     assert kept.nonzero()[0].tolist() == [0]
     assert asked == [(row, 0, 0) for row in range(1, 100_000)]
     assert index.nbytes < 100_000

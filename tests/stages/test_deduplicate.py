@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,11 @@ from hypothesis import strategies as st
 
 from corpusmill.schemas import RecipeError
 from corpusmill.stages import Deduplicate
-from corpusmill.stages.deduplicate import bands_for, jaccard, shingle_hashes, words
+from corpusmill.stages.banding import bands_for, detection_probability, s_curve
+from corpusmill.stages.kernels.jaccard import jaccard
+from corpusmill.stages.near_index import NearIndex
+from corpusmill.stages.signature import words
+from corpusmill.stages.verification import Verifier
 
 WORDS = [f"word{number}" for number in range(4000)]
 
@@ -96,7 +101,7 @@ def test_verdicts_name_kept_documents_only_in_a_chain() -> None:
 def test_scripts_without_spaces_have_shingles() -> None:
     text = "川のそばの水車小屋は、古い橋の時代から村のために粉をひいてきた。今日もそうである。その音は谷に響く。" * 3
     other = text.replace("古い橋", "昔の橋")
-    assert len(shingle_hashes(text, 5)) > 30
+    assert len(words(text)) > 30
     assert verdicts_of([text, other + "終", "全く別の文章がここにある。" * 8], threshold=0.6)[1] is not None
 
 
@@ -151,21 +156,159 @@ def test_settings_that_cannot_work_are_refused() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, 50)), st.lists(st.integers(0, 50)))
 def test_jaccard_is_that_of_the_sets(left: list[int], right: list[int]) -> None:
-    a, b = (np.unique(np.array(values, np.uint64)) for values in (left, right))
+    a, b = (np.array(sorted(values), np.uint64) for values in (left, right))
     union = set(left) | set(right)
     assert jaccard(a, b) == (len(set(left) & set(right)) / len(union) if union else 0.0)
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.sampled_from(WORDS[:30]), min_size=1, max_size=60))
-def test_shingle_hashes_are_as_many_as_there_are_distinct_shingles(sequence: list[str]) -> None:
-    size = min(5, len(sequence))
-    grams = {tuple(sequence[at : at + size]) for at in range(len(sequence) - size + 1)}
-    assert len(shingle_hashes(" ".join(sequence), 5)) == len(grams)
+def test_the_curve_rises_from_nothing_to_certainty() -> None:
+    curve = [found for _, found in s_curve(20, 6)]
+    assert curve[0] == 0
+    assert curve[-1] == 1
+    assert curve == sorted(curve)
+    assert detection_probability(0.8, 14, 8) == pytest.approx(0.9235, abs=1e-4)
+    assert detection_probability(0.75, 20, 6) == pytest.approx(0.980, abs=1e-3)
 
 
-def test_signatures_do_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = pa.record_batch({"text": [" ".join(prose(9, 2000))]})
-    whole = Deduplicate().sketch()(batch)
-    monkeypatch.setattr("corpusmill.stages.deduplicate._BLOCK", 100)
-    assert Deduplicate().sketch()(batch).equals(whole)
+def test_presets_set_bands_and_verification() -> None:
+    fineweb, strict = Deduplicate(preset="fineweb"), Deduplicate(preset="strict")
+    assert (fineweb.banding, fineweb.verification) == ((14, 8), "none")
+    assert (strict.banding, strict.verification) == ((32, 4), "exact")
+    with pytest.raises(RecipeError, match="the preset fineweb sets bands and rows"):
+        Deduplicate(preset="fineweb", bands=10, rows=5)
+    with pytest.raises(RecipeError, match="the preset fineweb is unverified"):
+        Deduplicate(preset="fineweb", verify="estimate")
+
+
+def family(seeds: range) -> list[str]:
+    return [
+        text for seed in seeds for text in (" ".join(prose(seed)), edited(prose(seed), 2, 1), edited(prose(seed), 9, 2))
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"verify": "estimate"}, {"near": False}, {"preset": "fineweb"}, {"bucket_size": 1}]
+)
+@pytest.mark.parametrize("size", [1, 4, 17])
+def test_verdicts_do_not_depend_on_how_documents_come(size: int, changes: dict[str, Any]) -> None:
+    texts = [*family(range(12)), *family(range(8)), "", "a", "", "b c"]
+    stage = Deduplicate(**changes)
+    batch = pa.record_batch({"id": [f"d{n}" for n in range(len(texts))], "text": pa.array(texts, pa.large_string())})
+    sketch, index = stage.sketch(), stage.open_index()
+    parts = [sketch(batch.slice(at, size)) for at in range(0, batch.num_rows, size)]
+    one_by_one = [
+        v
+        for at, part in enumerate(parts)
+        for _, some in index.add(at, pa.Table.from_batches([part]))
+        for v in some.to_pylist()
+    ]
+    together = stage.open_index()
+    ((_, verdicts),) = together.add(0, pa.Table.from_batches(parts))
+    assert one_by_one == verdicts.to_pylist() == stage.judge(batch)[1].to_pylist()
+    here, there = index.facts(), together.facts()
+    assert {**here, "index_bytes": 0} == {**there, "index_bytes": 0}
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_edge_cases(kind: pa.DataType) -> None:
+    long = " ".join(prose(1, 200_000))
+    chinese = "水车磨坊建于十九世纪至今仍在河边转动" * 20
+    texts = [
+        None,
+        "",
+        "\n ",
+        "one",
+        "One",
+        "one two",
+        "two one",
+        "İstanbul",
+        "istanbul",
+        chinese,
+        chinese + "了",
+        long,
+        long + " x",
+        None,
+    ]
+    batch = pa.record_batch({"id": [f"d{n}" for n in range(len(texts))], "text": pa.array(texts, kind)})
+    verdicts = Deduplicate().judge(batch)[1].to_pylist()
+    found = {row: (v["reason"], v["ref"]) for row, v in enumerate(verdicts) if v}
+    assert found == {
+        1: ("exact_duplicate", "d0"),
+        2: ("exact_duplicate", "d0"),
+        4: ("exact_duplicate", "d3"),
+        8: ("exact_duplicate", "d7"),
+        10: ("near_duplicate", "d9"),
+        12: ("near_duplicate", "d11"),
+        13: ("exact_duplicate", "d0"),
+    }
+    padded = pa.concat_arrays([pa.array(["before"], kind), batch.column("text")]).slice(1)
+    again = batch.set_column(1, "text", padded)
+    assert Deduplicate().judge(again)[1].to_pylist() == verdicts
+
+
+def test_words_of_python_see_a_chinese_clause_as_one() -> None:
+    text = "，".join(f"磨坊在河边第{n}天转动不停" for n in "一二三四五六七八九十百千") + "。"
+    other = text.replace("第五天", "第五日")
+    assert verdicts_of([text, other], threshold=0.7)[1] is not None
+    assert verdicts_of([text, other], threshold=0.7, words="python")[1] is None
+
+
+def test_a_document_is_compared_by_signature_where_no_shingles_are_stored(tmp_path: Path) -> None:
+    """As with the index of a corpus that was made with verify = "estimate"."""
+    base = prose(3)
+    known = Deduplicate(verify="estimate")
+    index = known.open_index()
+    sketches = {0: pa.Table.from_batches([known.sketch()(pa.record_batch({"id": ["k"], "text": [" ".join(base)]}))])}
+    index.add(0, sketches[0])
+    folder = tmp_path / "known" / "state" / "index" / "deduplicate-000000"
+    folder.mkdir(parents=True)
+    index.save(folder, "../../sketches/split-{split:06d}-0.arrow")
+    path = tmp_path / "known" / "state" / "sketches" / "split-000000-0.arrow"
+    path.parent.mkdir()
+    with pa.ipc.new_stream(str(path), sketches[0].schema) as stream:
+        stream.write_table(sketches[0])
+    stage = Deduplicate(against=(str(tmp_path / "known"),))
+    batch = pa.record_batch({"id": ["a", "b"], "text": [edited(base, 1, 1), " ".join(prose(4))]})
+    found = stage.open_index()
+    ((_, verdicts),) = found.add(0, pa.Table.from_batches([stage.sketch()(batch)]))
+    first, second = verdicts.to_pylist()
+    assert (first["reason"], first["ref"]) == ("near_duplicate_against", "k")
+    assert second is None
+    assert found.facts()["compared_by_signature"] == 1
+    assert found.facts()["compared_exactly"] == 0
+
+
+def test_pairs_whose_signatures_lie_far_apart_are_not_compared_by_shingles() -> None:
+    template = prose(5, 200)
+    texts = [" ".join(template + prose(seed, 200)) for seed in range(6, 40)]
+    index = Deduplicate(bands=64, rows=2).open_index()
+    assert isinstance(index, NearIndex)
+    sketch = Deduplicate(bands=64, rows=2).sketch()
+    index.add(0, pa.Table.from_batches([sketch(pa.record_batch({"text": texts}))]))
+    facts = index.facts()
+    assert facts["left_out_by_signature"] > 400
+    assert facts["compared_exactly"] == 0
+    assert facts["kept"] == len(texts)
+
+
+def test_of_equally_similar_candidates_the_earliest_is_named() -> None:
+    base = prose(7)
+    first, second = edited(base, 4, 1), edited(base, 4, 2)
+    verdicts = verdicts_of([first, second, " ".join(base)], threshold=0.85)
+    similar = [true_jaccard(" ".join(base), other) for other in (first, second)]
+    assert verdicts[1] is None
+    assert verdicts[2]["ref"] == f"d{similar.index(max(similar))}"
+
+
+def test_the_verifier_lets_no_pair_at_the_threshold_go_for_its_signature() -> None:
+    """Six standard deviations below the threshold is far: none of many pairs right at it comes near that."""
+    base = prose(8, 400)
+    pairs = [(" ".join(base), edited(base, 9, seed)) for seed in range(60)]
+    stage = Deduplicate()
+    floor = Verifier(True, 0.8, 128, "exact")._floor
+    assert floor == pytest.approx(0.588, abs=1e-3)
+    for left, right in pairs:
+        sketches = stage.sketch()(pa.record_batch({"text": [left, right]}))
+        here, there = (np.array(value.as_py()) for value in sketches.column("signature"))
+        assert true_jaccard(left, right) > 0.75
+        assert (here == there).mean() > floor

@@ -6,7 +6,7 @@ import random
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ from corpusmill.stages.line_units import folded, units_of
 FOOTER = "Copyright 2024 The Mill Company. All rights reserved."
 
 
-def batch_of(documents: list[tuple[str | None, str | None]]) -> pa.RecordBatch:
+def batch_of(documents: Sequence[tuple[str | None, str | None]]) -> pa.RecordBatch:
     rows = [
         {"id": str(n), "url": url, "source": "a", "html": None, "text": text, "metadata": None}
         for n, (url, text) in enumerate(documents)
@@ -35,7 +35,7 @@ def batch_of(documents: list[tuple[str | None, str | None]]) -> pa.RecordBatch:
 
 
 def judged(
-    documents: list[tuple[str | None, str | None]], **settings_: Any
+    documents: Sequence[tuple[str | None, str | None]], **settings_: Any
 ) -> list[tuple[str | None, int | None, Any]]:
     out, verdicts = RemoveRepeatedLines(scope="host", **settings_).judge(batch_of(documents))
     rows = zip(out.to_pylist(), verdicts.to_pylist(), strict=True)

@@ -1,0 +1,80 @@
+"""Whether a document duplicates a candidate that the bands name: by content, by its shingles, or by its signature.
+
+Banding alone is not trusted. At the usual 14 x 8 bands it removes documents whose best kept neighbour has a Jaccard
+similarity below 0.5; checking candidates against the kept document's own shingles raised F1 from 0.86 to 0.99 on a
+benchmark with exact all-pairs truth. Comparing shingles for every candidate would take most of the time on templated
+sites, where hundreds of pages share bands below the threshold, so those whose signatures lie far below it are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from corpusmill.schemas import Drop
+from corpusmill.stages.kernels.jaccard import jaccard
+from corpusmill.stages.sketch_store import SketchStore
+
+__all__ = ["Ordinals", "Verification", "Verifier"]
+
+Ordinals = npt.NDArray[np.uint32]
+Verification = Literal["exact", "estimate", "none"]
+
+_FAR = 6.0  # standard deviations by which a signature may underestimate: more happens once in a thousand million pairs
+
+
+class Verifier:
+    """Decides whether a document duplicates one of the candidates that the bands name, and which."""
+
+    def __init__(self, near: bool, threshold: float, permutations: int, verify: Verification) -> None:
+        self._near = near
+        self._limit = threshold
+        self._verify = verify
+        deviation = math.sqrt(threshold * (1 - threshold) / permutations)
+        self._floor = threshold - _FAR * deviation
+        self.counts: Counter[str] = Counter()
+        """Candidates by how they were compared; `far` ones were left out."""
+
+    def __call__(
+        self, mine: SketchStore, ordinal: int, theirs: SketchStore, candidates: Ordinals, bands: Ordinals
+    ) -> tuple[Drop, int] | None:
+        """Return the verdict on a document of *mine* and the candidate of *theirs* that it duplicates."""
+        same = candidates[bands == 0]
+        if len(same):
+            content = mine.content(ordinal)
+            for candidate in same.tolist():
+                if theirs.content(candidate) == content:
+                    return Drop("exact_duplicate", 1.0, None, theirs.id(candidate)), candidate
+        return self._nearest(mine, ordinal, theirs, candidates.tolist()) if self._near else None
+
+    def _nearest(
+        self, mine: SketchStore, ordinal: int, theirs: SketchStore, candidates: Sequence[int]
+    ) -> tuple[Drop, int] | None:
+        """Return the most similar candidate, the earliest of equals, if it is similar enough."""
+        estimates = (theirs.signatures(candidates) == mine.signatures([ordinal])).mean(axis=1)
+        best: tuple[float, int] | None = None
+        for candidate, estimate in zip(candidates, estimates.tolist(), strict=True):
+            if self._verify == "exact" and estimate < self._floor:
+                self.counts["far"] += 1
+                continue
+            similarity, how = self._similarity(mine, ordinal, theirs, candidate, estimate)
+            self.counts[how] += 1
+            if (how == "none" or similarity >= self._limit) and (best is None or similarity > best[0]):
+                best = similarity, candidate
+        return None if best is None else (Drop("near_duplicate", best[0], self._limit, theirs.id(best[1])), best[1])
+
+    def _similarity(
+        self, mine: SketchStore, ordinal: int, theirs: SketchStore, candidate: int, estimate: float
+    ) -> tuple[float, str]:
+        """Return the similarity of two documents and how it was found."""
+        if self._verify == "exact":
+            here, there = mine.shingles(ordinal), theirs.shingles(candidate)
+            if here is not None and there is not None:
+                return float(jaccard(here, there)), "exact"
+            return estimate, "estimate"
+        return estimate, self._verify
