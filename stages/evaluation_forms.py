@@ -19,8 +19,7 @@ from corpusmill.stages.references import ReferenceItem
 
 __all__ = ["cleaned_forms", "cleaned_texts", "joined_texts"]
 
-# What cleaning can change a word by: all but printable ASCII without `&`, and white space.
-_TO_CLEAN: Final = re.compile(r"[^\t-\r -%'-~]")
+_CONTROL: Final = re.compile(r"[^\t-\r -~]")
 _LABEL: Final = re.compile(r"\W*[A-Ja-j]\W*")
 _COLUMN: Final = re.compile(r"(.*?)([A-J]|[a-j]|\d{1,2})", re.DOTALL)
 _TAG_WORDS: Final = 4
@@ -48,6 +47,11 @@ def _cleaners() -> tuple[Callable[[str], str], ...]:
     return cleaner(NormalizeText()), cleaner(NormalizeText(unicode_form="NFKC")), str
 
 
+def _is_clean(text: str) -> bool:
+    """Return whether cleaning cannot change a word: true of printable ASCII without entities, which most texts are."""
+    return text.isascii() and "&" not in text and (text.isprintable() or not _CONTROL.search(text))
+
+
 def cleaned_texts(text: str) -> list[str]:
     """Return *text* as `NormalizeText` leaves it, then, where they differ, with NFKC and as it is.
 
@@ -56,12 +60,12 @@ def cleaned_texts(text: str) -> list[str]:
     >>> cleaned_texts("five cafes")
     ['five cafes']
     """
-    return list(dict.fromkeys(clean(text) for clean in _cleaners())) if _TO_CLEAN.search(text) else [text]
+    return [text] if _is_clean(text) else list(dict.fromkeys(clean(text) for clean in _cleaners()))
 
 
 def cleaned_forms(item: ReferenceItem) -> list[ReferenceItem]:
     """Return *item* with all its texts as `NormalizeText` leaves them, then, where they differ, with NFKC and as it is."""
-    if not any(_TO_CLEAN.search(text) for _, texts in item.fields for text in texts):
+    if all(_is_clean(text) for _, texts in item.fields for text in texts):
         return [item]
     forms = (
         tuple((name, tuple(clean(text) for text in texts)) for name, texts in item.fields) for clean in _cleaners()
@@ -117,7 +121,7 @@ def _parts(item: ReferenceItem, tenths: Sequence[int]) -> tuple[list[_Part], lis
         else:
             (lists if len(strings) > 1 else texts).append(_Part(name, strings, longest))
     columns: dict[tuple[str, str], dict[str, _Part]] = {}
-    for part in texts:
+    for part in texts if len(texts) > 1 else ():
         if match := _COLUMN.fullmatch(part.name):
             stem, label = match.groups()
             kind = "0" if label.isdigit() else "A" if label.isupper() else "a"

@@ -105,9 +105,10 @@ class EvaluationIndex:
         self._keys, self._numbers = sorted_with_numbers(keys)
 
     def _leave_out_plain_and_common(self, passages: Passages, maximum_items: int | None) -> None:
-        from corpusmill.stages.kernels.ngram_table import mark_common
+        from corpusmill.stages.kernels.ngram_table import mark_common, mark_empty
 
-        kept = self._lengths[self._numbers] > 0
+        kept = np.ones(len(self._keys), np.bool_)
+        mark_empty(self._numbers, self._lengths, kept)
         self.plain = len(kept) - int(kept.sum())
         if maximum_items is not None:
             shared = _shared(passages)

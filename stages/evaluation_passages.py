@@ -149,8 +149,9 @@ class Passages:
                 last = at
                 item = self._new_item(form.ref, tuple(alone.wholes[own].tolist()), file)
             owners += [item] * len(texts[place])
-            if item >= 0:
-                joined = list(joined_texts(form, alone.tenths[own].tolist(), rules.size, named=named))
+            sizes = alone.tenths[own].tolist()
+            if item >= 0 and sum(size < rules.size * 10 for size in sizes) > 1:
+                joined = list(joined_texts(form, sizes, rules.size, named=named))
                 wholes += joined
                 whole_owners += [item] * len(joined)
         self._add_windows(owners, alone, rules.size)

@@ -71,12 +71,14 @@ def _is_id(record: Any, key: str) -> bool:
 
 def _printable(name: str) -> str:
     """Return *name* without what a terminal obeys or UTF-8 cannot write: names go into reports and error messages."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in name)
+    return name if name.isprintable() else "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
 
 
 def _are_addresses(texts: Sequence[str]) -> bool:
     """Return whether texts are addresses of pages: to link to one is not to quote the item."""
-    return any(texts) and all(_ADDRESS.fullmatch(text) for text in texts if text)
+    if texts[0] and not _ADDRESS.match(texts[0]):
+        return False  # as most are
+    return all(_ADDRESS.fullmatch(text) or not text for text in texts) and any(texts)
 
 
 def _taken(strings: list[tuple[str, tuple[str, ...]]], fields: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:

@@ -14,6 +14,7 @@ __all__ = [
     "covered_words",
     "look_up",
     "mark_common",
+    "mark_empty",
     "may_hold",
     "sorted_with_numbers",
 ]
@@ -105,6 +106,14 @@ def _passage(offsets: Any, number: int) -> int:
         else:
             high = middle
     return low
+
+
+@kernel
+def mark_empty(numbers: Any, lengths: Any, kept: Any) -> None:
+    """Clear *kept* for keys of windows without length; no array of 64-bit places."""
+    for place in range(numbers.size):
+        if lengths[numbers[place]] == 0:
+            kept[place] = False
 
 
 @kernel
