@@ -25,23 +25,28 @@ _TOGETHER = 65_536  # signatures in a batch
 
 
 def write_index(output: str | Path, ids: Sequence[str], signatures: npt.NDArray[np.uint32], stage: Deduplicate) -> None:
-    """Write an index of documents of which only *ids* and *signatures*, shape (n, permutations), are known, into a new directory.
+    """Write an index of documents of which only *ids* and *signatures*, shape (n, values), are known, into a new directory.
 
     `Deduplicate(against=(output,))` drops what is similar to them by signature; *stage* says which signatures they are
-    (`signature`, `words`, `shingle_words`, `permutations`). All of them are held, also those that are alike.
+    (`signature`, `words`, `shingle_words`, `permutations`). They may be cut off behind the bands of *stage*, as those of a
+    datasketch.MinHashLSH are. All of them are held, also those that are alike.
 
     Raises:
         RecipeError: the directory exists, or the signatures are not as long as *stage* says.
 
     """
     root = Path(output)
-    if signatures.shape != (len(ids), stage.permutations):
+    bands, rows = stage.banding
+    width = signatures.shape[1] if signatures.ndim == 2 else 0
+    if len(signatures) != len(ids) or not bands * rows <= width <= stage.permutations:
         raise RecipeError(
-            f"{len(ids)} signatures of {stage.permutations} permutations are needed, not an array of shape {signatures.shape}"
+            f"{len(ids)} signatures of {bands * rows} to {stage.permutations} values are needed, not an array of shape "
+            f"{signatures.shape}"
         )
     if root.exists():
         raise RecipeError(f"{root} exists already; give a new directory")
-    schema = pa.schema([field for field in stage.sketch_schema() if field.name != "shingles"])
+    names = [("id", pa.string()), ("content", pa.binary(16)), ("signature", pa.list_(pa.uint32(), width))]
+    schema = pa.schema(names)
     path = root / "state" / _SKETCHES.format(split=0)
     path.parent.mkdir(parents=True)
     with pa.ipc.new_stream(str(path), schema) as stream:
@@ -50,7 +55,7 @@ def write_index(output: str | Path, ids: Sequence[str], signatures: npt.NDArray[
             columns = [
                 pa.array(list(ids[start : start + _TOGETHER]), pa.string()),
                 pa.array([bytes(16)] * len(some), pa.binary(16)),  # contents are not known
-                pa.FixedSizeListArray.from_arrays(pa.array(some.reshape(-1)), stage.permutations),
+                pa.FixedSizeListArray.from_arrays(pa.array(some.reshape(-1)), width),
             ]
             stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
     reader = sketch_reader(root / "state", _SKETCHES)

@@ -56,7 +56,10 @@ class Verifier:
         self, mine: SketchStore, ordinal: int, theirs: SketchStore, candidates: Sequence[int]
     ) -> tuple[Drop, int] | None:
         """Return the most similar candidate, the earliest of equals, if it is similar enough."""
-        estimates = (theirs.signatures(candidates) == mine.signatures([ordinal])).mean(axis=1)
+        signatures = theirs.signatures(
+            candidates
+        )  # those of an index that another tool made may be cut off behind its bands
+        estimates = (signatures == mine.signatures([ordinal])[:, : signatures.shape[1]]).mean(axis=1)
         best: tuple[float, int] | None = None
         for candidate, estimate in zip(candidates, estimates.tolist(), strict=True):
             if self._verify == "exact" and estimate < self._floor:
