@@ -1,10 +1,11 @@
 """The index of a deduplicator: which kept documents share an LSH band with a new one, in 11 bytes a document and band.
 
 First-wins needs one answer in order: a document is compared with the documents that were kept before it, and enters the index
-only if it is kept. Done one document at a time that costs a call per document and band; here a batch is entered band by band and put
-right afterwards where a row is dropped (`kernels/first_wins.py`), with the same result for every way of cutting batches.
+only if it is kept. Done one document at a time that costs a call per document and band; here a batch is entered band by band
+and put right afterwards where a row is dropped (`kernels/first_wins.py`), with the same result for every way of cutting batches.
 
-Each band has a table of its own that knows nothing of the others (`band_table.py`).
+Each band has a table of its own that knows nothing of the others (`band_table.py`). Where `max_memory` is reached, which is at
+a certain number of kept documents and not at a certain size, all bands but the first become filters (`band_filters.py`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import numpy.typing as npt
 
 from corpusmill.schemas import OutputMismatchError, RecipeError
 from corpusmill.stages.band_files import read_arrays, read_head, write_arrays
+from corpusmill.stages.band_filters import BandFilters
 from corpusmill.stages.band_table import BandTable
-from corpusmill.stages.kernels import band_query, band_table, first_wins
+from corpusmill.stages.index_plan import verified_documents
+from corpusmill.stages.kernels import band_query, band_table, bloom, first_wins
 
 __all__ = ["BandIndex", "IsDuplicate"]
 
@@ -32,6 +35,9 @@ _ASKED = 512
 _ROOM = 16_384
 _SEEN = 1 << 13
 _ORDINALS = 1 << 32
+_UNLIMITED = np.iinfo(np.int64).max
+_BROKEN = "an earlier call of resolve() on this index failed halfway; load it from its last saved state"
+_NO_FILTERS = np.zeros((0, 8), np.uint64)
 
 
 class BandIndex:
@@ -39,16 +45,21 @@ class BandIndex:
 
     Band 0 is meant for the hash of the whole content. The upper 47 bits of a key count; key 0 means that the document is not in
     that band. A key holds its first *entries* kept documents, more are not candidates.
+
+    With *max_memory* (bytes), filters stand in for the tables of bands 1 and up from as many kept documents on as tables hold in
+    it: what they have seen is dropped, and *is_duplicate* is asked about band 0 alone, before. The table of band 0 that goes on
+    growing comes on top, and so does one filter while tables are being replaced.
     """
 
-    def __init__(self, bands: int, entries: int = 16) -> None:
+    def __init__(self, bands: int, entries: int = 16, max_memory: int | None = None) -> None:
         if bands < 0 or entries < 1:
             raise RecipeError(f"an index needs bands and at least one entry a key, not {bands} and {entries}")
         self.bands = bands
         self.entries = entries
         self._places = np.zeros((bands, band_table.COLUMNS), band_table.PLACES)
         self._tables = [BandTable(place, number, bands, entries) for number, place in enumerate(self._places)]
-        self._filters = np.zeros((0, 8), np.uint64)
+        self._max_memory = max_memory
+        self._filters: BandFilters | None = None
         self._kept = 0
         self._next = 0
         self._broken = False
@@ -56,13 +67,19 @@ class BandIndex:
 
     @property
     def kept(self) -> int:
-        """Documents in the index."""
+        """Documents in the index, those without any key not counted."""
         return self._kept
 
     @property
+    def filtering(self) -> bool:
+        """Whether filters stand in for the tables of bands 1 and up."""
+        return self._filters is not None
+
+    @property
     def nbytes(self) -> int:
-        """Bytes of memory that the tables take."""
-        return sum(table.nbytes for table in self._tables)
+        """Bytes of memory that tables and filters take."""
+        filters = self._filters.words.nbytes if self._filters else 0
+        return sum(table.nbytes for table in self._tables) + int(filters)
 
     @property
     def full_keys(self) -> int:
@@ -73,7 +90,7 @@ class BandIndex:
         """Return the documents that share keys with each row, without entering any: (ends, ordinals, bands).
 
         *keys* has shape (bands, rows). Of row i they are `ordinals[ends[i] : ends[i + 1]]`, ascending, and beside them the
-        lowest band of each.
+        lowest band of each. Documents that only a filter knows cannot be named; see `seen`.
         """
         keys = np.ascontiguousarray(keys, np.uint64)
         rows = keys.shape[1]
@@ -85,7 +102,7 @@ class BandIndex:
         total = row = 0
         while row < rows:
             ends[row] = 0
-            stop = band_query.look_up(self._places, keys, row, scratch, ordinals, bands, ends)
+            stop = band_query.look_up(self._active, keys, row, scratch, ordinals, bands, ends)
             found = int(ends[stop])
             ends[row : stop + 1] += total
             total += found
@@ -98,26 +115,41 @@ class BandIndex:
             np.concatenate([empty, *(part for _, part in parts)]),
         )
 
+    def seen(self, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Return the rows of which a filter has seen a key; none while there are no filters."""
+        keys = np.ascontiguousarray(keys, np.uint64)
+        rows = np.zeros(keys.shape[1], np.bool_)
+        if self._filters:
+            bloom.seen(self._filters.words, keys, len(self._tables), rows)
+        return rows
+
     def ordinals(self) -> Ordinals:
         """Return the ordinals of all documents that are in a table, ascending."""
         known = np.empty(0, np.uint32)
         for table in self._tables:
-            here = np.empty(int(table.place[band_table.COUNT]), np.uint32)
+            here = np.empty(np.count_nonzero(table.slots), np.uint32)
             band_query.ordinals_in(table.place, here)
             known = np.union1d(known, here)
         return known
 
     def save(self, folder: Path) -> None:
         """Write the index into the new directory *folder*."""
+        if self._broken:
+            raise ValueError(_BROKEN)
         head = {
             "bands": self.bands,
             "entries": self.entries,
+            "max_memory": self._max_memory,
+            "filtering": self.filtering,
             "kept": self._kept,
             "next": self._next,
             "places": self._places.tolist(),
             "turns": [table.turns for table in self._tables],
         }
-        write_arrays(folder, head, [table.slots for table in self._tables])
+        arrays = [table.slots for table in self._tables]
+        if self._filters:
+            arrays.append(self._filters.words.reshape(-1))
+        write_arrays(folder, head, arrays)
 
     @classmethod
     def load(cls, folder: Path, *, verify: bool = False) -> BandIndex:
@@ -128,45 +160,124 @@ class BandIndex:
 
         """
         head = read_head(folder)
-        index = cls(0, head["entries"])
-        index.bands, index._kept, index._next = head["bands"], head["kept"], head["next"]
-        index._places = np.array(head["places"], band_table.PLACES)
         arrays = read_arrays(folder, head, verify=verify)
-        if len(arrays) != index.bands or index._places.shape != (index.bands, band_table.COLUMNS):
-            raise OutputMismatchError(f"{folder} holds {len(arrays)} bands and describes {index.bands}")
-        index._tables = [
-            BandTable(place, number, index.bands, index.entries, slots, turns)
-            for number, (place, slots, turns) in enumerate(zip(index._places, arrays, head["turns"], strict=True))
-        ]
+        try:
+            index = cls(0, head["entries"], head.get("max_memory"))
+            index.bands, index._kept, index._next = head["bands"], head["kept"], head["next"]
+            index._places = np.array(head["places"], band_table.PLACES).reshape(index.bands, band_table.COLUMNS)
+            tables = 1 if head.get("filtering") else index.bands
+            if head.get("filtering"):
+                index._filters = BandFilters(index.bands - 1, head["max_memory"], arrays.pop())
+            if len(arrays) != tables or len(head["turns"]) != tables:
+                raise ValueError(f"{len(arrays)} tables, not {tables}")
+            index._tables = [
+                BandTable(place, number, index.bands, index.entries, slots, turns)
+                for number, (place, slots, turns) in enumerate(zip(index._places, arrays, head["turns"], strict=False))
+            ]
+        except (KeyError, OverflowError, RecipeError, TypeError, ValueError) as error:
+            raise OutputMismatchError(f"{folder} does not describe itself rightly: {error}") from error
         return index
+
+    def merge(self, other: BandIndex, shift: int) -> None:
+        """Take in the documents of another index of the same shape, their ordinals raised by *shift*.
+
+        Each key keeps its lowest ordinals. Duplicates between the two stay: nobody compares them.
+
+        Raises:
+            RecipeError: the shapes differ, or ordinals come to 2**32 and more.
+
+        """
+        if (other.bands, other.entries) != (self.bands, self.entries):
+            raise RecipeError(
+                f"an index of {other.bands} bands with {other.entries} entries a key cannot be merged into one of {self.bands} "
+                f"with {self.entries}"
+            )
+        if other.filtering and (other._max_memory != self._max_memory):
+            raise RecipeError(
+                "an index that has reached its max_memory can be merged only into one with the same limit"
+            )
+        self._check_ordinals(other._next + shift)
+        if other.filtering:
+            self._use_filters()
+        for table, theirs in zip(self._tables, other._tables, strict=False):
+            table.merge(theirs, shift, other._next + shift - 1)
+        if self._filters:
+            if other._filters:
+                self._filters.merge(other._filters)
+            else:
+                for band in range(1, self.bands):
+                    self._filters.take_in(band - 1, other._places[band])
+        self._kept += other._kept
+        self._next = max(self._next, other._next + shift)
+        self._keep_to_memory()
+
+    @property
+    def _active(self) -> npt.NDArray[np.uint64]:
+        """The places of the bands that have tables."""
+        return self._places[: len(self._tables)]
+
+    @property
+    def _limit(self) -> int:
+        """How many documents may be kept before something has to change."""
+        if self._filters:
+            return self._filters.capacity + 1
+        if self._max_memory is None or self.bands < 2:
+            return int(_UNLIMITED)
+        return verified_documents(self.bands - 1, self._max_memory)
+
+    def _keep_to_memory(self) -> None:
+        """Change to filters where as many documents are kept as tables may hold; fail where filters are full."""
+        if not self._filters and self._kept >= self._limit:
+            self._use_filters()
+        if self._filters and self._kept >= self._limit:
+            self._broken = True
+            raise self._filters.full()
+
+    def _use_filters(self) -> None:
+        """Turn one table after the other into a filter."""
+        if self._filters:
+            return
+        self._filters = BandFilters(self.bands - 1, self._max_memory or 0)
+        for band in range(1, self.bands):
+            self._filters.take_in(band - 1, self._places[band])
+            self._tables[band].close()
+        del self._tables[1:]
+
+    def _check_ordinals(self, end: int) -> None:
+        if end > _ORDINALS:
+            raise RecipeError(
+                f"the deduplication index holds documents up to number {_ORDINALS:,}; "
+                "divide the input into several outputs and drop duplicates between them with --against"
+            )
 
     def resolve(self, keys: Keys, first: int, is_duplicate: IsDuplicate) -> npt.NDArray[np.bool_]:
         """Return which rows are kept; *keys* has shape (bands, rows), rows are the documents with ordinals from *first* on.
 
         In row order, a row that shares keys with kept documents (of earlier batches or rows) is handed to *is_duplicate*; True
-        drops it. Kept rows enter the index. Raises `RecipeError` for ordinals of 2**32 and more, `ValueError` for keys of another
-        shape and ordinals that were used before. If *is_duplicate* raises, the index cannot be used any more.
+        drops it; so does a filter (`filtering`), which is asked last. Kept rows enter the index. If *is_duplicate* raises, the
+        index cannot be used any more.
+
+        Raises:
+            RecipeError: ordinals come to 2**32 and more, or filters are full.
+            ValueError: keys have another shape, or ordinals were used before.
+
         """
         if keys.ndim != 2 or keys.shape[0] != self.bands:
             raise ValueError(f"keys of shape {keys.shape} for an index of {self.bands} bands")
         rows = keys.shape[1]
         if first < self._next:
             raise ValueError(f"ordinals from {first} on, but {self._next - 1} was used before")
-        if first + rows > _ORDINALS:
-            raise RecipeError(
-                f"the deduplication index holds documents up to number {_ORDINALS:,}; "
-                "divide the input into several outputs and drop duplicates between them with --against"
-            )
+        self._check_ordinals(first + rows)
         if self._broken:
-            raise ValueError(
-                "an earlier call of resolve() on this index failed halfway; load it from its last saved state"
-            )
+            raise ValueError(_BROKEN)
         self._broken = True
         kept = np.zeros(rows, np.bool_)
+        self._keep_to_memory()
         done = 0
         while done < rows:
             part = np.ascontiguousarray(keys[:, done : done + _ROWS], np.uint64)
             done += self._resolve(part, first + done, kept[done:], is_duplicate, done)
+            self._keep_to_memory()
         self._next = first + rows
         self._broken = False
         return kept
@@ -174,7 +285,7 @@ class BandIndex:
     def _resolve(
         self, keys: Keys, first: int, kept: npt.NDArray[np.bool_], is_duplicate: IsDuplicate, offset: int
     ) -> int:
-        """Resolve up to `_ROWS` rows and return how many it were."""
+        """Resolve the rows, or those up to where the index has to change, and return how many it were."""
         rows = int(keys.shape[1])
         if self._buffers is None:
             self._buffers = _Buffers(self.bands, self.entries)
@@ -193,10 +304,11 @@ class BandIndex:
         cursor[:] = 0
         use.changed[:] = 0
         cursor[first_wins.KEPT] = self._kept
-        cursor[first_wins.KEPT_LIMIT] = np.iinfo(np.int64).max
+        cursor[first_wins.KEPT_LIMIT] = self._limit
+        filters = self._filters.words if self._filters else _NO_FILTERS
         while True:
             status = first_wins.decide(
-                self._places,
+                self._active,
                 keys,
                 known,
                 any_known,
@@ -205,7 +317,7 @@ class BandIndex:
                 self.entries,
                 state,
                 cursor,
-                self._filters,
+                filters,
                 use.marks,
                 use.changed,
                 use.scratch,
@@ -228,9 +340,12 @@ class BandIndex:
                 cursor[first_wins.ANSWERED] = count
             else:
                 break
+        done = int(cursor[first_wins.ROW])
+        if status == first_wins.STOP:
+            first_wins.withdraw(self._active, keys, known, np.uint64(first), done)
         self._kept = int(cursor[first_wins.KEPT])
-        kept[:rows] = state == first_wins.KEEP
-        return rows
+        kept[:done] = (state == first_wins.KEEP)[:done]
+        return done
 
 
 class _Buffers:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.stages.kernels import band_table
+from corpusmill.stages.kernels import band_growth, band_table
 from corpusmill.stages.kernels.band_table import (
     ADDRESS,
     COUNT,
@@ -29,6 +29,7 @@ from corpusmill.stages.kernels.band_table import (
 )
 
 __all__ = ["BandTable"]
+
 
 Place = npt.NDArray[np.uint64]
 Slots = npt.NDArray[np.uint64]
@@ -63,6 +64,12 @@ class BandTable:
             self._allocate(new)
             self._describe(new, np.zeros_like(place))
         else:
+            half, bits = int(place[HALF]), int(place[PARTITION_BITS])
+            # Kernels check nothing: what is not so would let them read and write beyond the slots.
+            if bits > IDENTITY_BITS - 32 or half <= entries // PER_PAIR or half * 2 * SLOTS << bits != len(saved):
+                raise ValueError(
+                    f"a table of {len(saved):,} slots is described as 2 x {half} buckets in 2**{bits} partitions"
+                )
             self._memory, self.slots = saved.view(np.uint8), saved
             place[ADDRESS] = saved.ctypes.data
 
@@ -85,6 +92,22 @@ class BandTable:
             keys
         ):
             self.grow(last)
+
+    def merge(self, other: BandTable, shift: int, last: int) -> None:
+        """Take in the entries of another table with *shift* added to their ordinals, which then go up to *last*."""
+        if last >> (_FREE_BITS + int(self.place[PARTITION_BITS])):
+            self.grow(last)
+        at = 0
+        while (at := band_growth.absorb(self.place, other.place, at, np.uint64(shift), self._entries)) < len(
+            other.slots
+        ):
+            self.grow(last)
+        self.place[REFUSED] += other.place[REFUSED]
+
+    def close(self) -> None:
+        """Give the memory back; the table is empty and cannot be used any more."""
+        self.slots, self._memory = np.zeros(0, np.uint64), b""
+        self.place[HALF] = self.place[COUNT] = self.place[ADDRESS] = 0
 
     def grow(self, last: int) -> None:
         """Make the table larger, or spread it differently if it has no room although it is not full.
@@ -167,7 +190,7 @@ class BandTable:
         scratch = np.empty(buckets * SLOTS, np.uint64)
         spilled = np.empty(int(old[HALF]) * 2 * SLOTS, np.uint32)
         levels = np.empty(buckets, np.uint8)
-        return int(band_table.rebuild(source, old, target, new, scratch, levels, spilled, begin, end))
+        return int(band_growth.rebuild(source, old, target, new, scratch, levels, spilled, begin, end))
 
 
 def _slots(place: Place) -> int:

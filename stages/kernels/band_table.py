@@ -1,20 +1,21 @@
-"""One band of the LSH index as a hash table of 8-byte slots: look up, insert, remove, rebuild.
+"""One band of the LSH index as a hash table of 8-byte slots: look up, insert, remove.
 
 A slot holds the tag of a key (upper bits) and the ordinal of a document (lower bits); 0 is empty. The number of bits for
-ordinals grows with the corpus; the bits that the tag loses become the number of the partition, so that partition and tag always
-are the same 47 bits of the key: a table can be rebuilt, merged and turned into a Bloom filter without the keys.
+ordinals grows with the corpus; the bits that the tag loses become the number of the partition, so that partition and tag
+always are the same 47 bits of the key: a table can be rebuilt, merged and turned into a Bloom filter without the keys.
 
-Each key has two buckets of 8 slots (a cache line each), one in either half of its partition, and goes into the emptier one. Both
-are asked for ahead of time and compared without a branch, so an operation costs the same 12-13 ns at every load up to 0.92 (10
-million entries). Rejected, measured at a load of 0.9: linear probing, 145 ns where entries stay sorted, 80-90 where buckets of 8 or
-16 stay unsorted, because one probe walks 6 buckets there. Where both buckets are full, one of the 16 entries moves to its other
-bucket (0.7 % of the insertions at 0.9); where none can, the table is rebuilt.
+Each key has two buckets of 16 slots (two cache lines each), one in either half of its partition, and goes into the emptier one.
+Both are asked for ahead of time and compared without a branch, so an insertion takes 17 ns at every load up to 0.9 and 22 at
+0.94 (a million entries and more). Where both are full, an entry of one of them moves to its other bucket; where none can, the
+table is rebuilt. Rejected, measured at a load of 0.9: linear probing, 145 ns where entries stay sorted and 80 to 90 where buckets
+of 8 or 16 are filled as they come, because a probe walks 6 buckets there; two buckets of 8 slots, 12 to 15 ns up to a load of 0.8
+and 83 at 0.9.
 
-Documents that share a key: a pair of buckets holds at most four entries of it, the next four are in the pair after it, and so on.
-An entry can be in a pair only while the pairs before it hold four of its key, so a search ends where it finds fewer.
+Documents that share a key: a pair of buckets holds at most eight entries of it, the next eight are in the pair after it, and so
+on. An entry can be in a pair only while the pairs before it hold eight of its key, so a search ends where it finds fewer.
 
-`place` is the row of numbers that describes a table (see the columns below); arrays of uint64 throughout, because numba makes
-floats of signed and unsigned integers mixed.
+`place` is the row of numbers that describes a table (see the columns below). All is uint64, because numba makes floats of signed
+and unsigned integers mixed. Kernels check no bounds: who hands them a place answers for it.
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ __all__ = [
     "enter",
     "entries_of",
     "find_buckets",
+    "identity_of",
+    "pair_of",
     "put",
-    "rebuild",
+    "put_somewhere",
     "remove",
     "slot_of",
     "table_at",
@@ -87,6 +90,15 @@ def slot_of(key: Any, partition_bits: Any) -> Any:
 
 
 @kernel
+def identity_of(slot: Any, partition: Any, partition_bits: Any) -> Any:
+    """Return the bits of a key that count, from an entry: as good as the key."""
+    shift = _ORDINAL_BITS + partition_bits
+    tag = (slot >> shift) << shift
+    # Shifted in two steps, because a shift by all 64 bits is undefined.
+    return (tag >> partition_bits) | ((partition << _1) << (_63 - partition_bits))
+
+
+@kernel
 def find_buckets(tag: Any, half: Any, multiplier: Any) -> Any:
     """Return the two buckets of a tag, counted from the beginning of either half of its partition."""
     spread = tag * multiplier
@@ -96,7 +108,7 @@ def find_buckets(tag: Any, half: Any, multiplier: Any) -> Any:
 
 
 @kernel
-def _pair(partition: Any, first: Any, second: Any, half: Any, number: Any) -> Any:
+def pair_of(partition: Any, first: Any, second: Any, half: Any, number: Any) -> Any:
     """Return the indexes of the first slots of pair *number* of a key."""
     first += number
     second += number
@@ -117,10 +129,8 @@ def _make_room(slots: Any, bucket: Any, partition: Any, half: Any, multiplier: A
         slot = slots[index]
         first, second = find_buckets((slot >> shift) << shift, half, multiplier)
         # Which pair of its key the entry is in follows from where it is: pairs of one key never overlap.
-        if own < half:
-            other = base + half + (second + (own + half - first)) % half
-        else:
-            other = base + (first + (own - second)) % half
+        other = half + (second + own + half - first) % half if own < half else (first + own - second) % half
+        other += base
         _, free = scan(slots, other << _BUCKET, _0, _0)
         if free:
             slots[(other << _BUCKET) + lowest_bit(free)] = slot
@@ -130,7 +140,7 @@ def _make_room(slots: Any, bucket: Any, partition: Any, half: Any, multiplier: A
 
 
 @kernel
-def _put_somewhere(
+def put_somewhere(
     slots: Any, partition: Any, slot: Any, first: Any, second: Any, half: Any, multiplier: Any, shift: Any
 ) -> Any:
     """Write a slot into one of two buckets (given by their first slots), or where one of their entries can make room."""
@@ -154,7 +164,7 @@ def _put_somewhere(
 def put(slots: Any, place: Any, partition: Any, slot: Any, first: Any, second: Any) -> Any:
     """Write a slot that is known to be absent into a pair of buckets (given by their first slots); False where no room is."""
     shift = _ORDINAL_BITS + place[PARTITION_BITS]
-    if not _put_somewhere(slots, partition, slot, first, second, place[HALF], place[MULTIPLIER], shift):
+    if not put_somewhere(slots, partition, slot, first, second, place[HALF], place[MULTIPLIER], shift):
         return False
     place[COUNT] += _1
     return True
@@ -164,11 +174,14 @@ def put(slots: Any, place: Any, partition: Any, slot: Any, first: Any, second: A
 def enter(place: Any, keys: Any, start: Any, first_ordinal: Any, suspect: Any, seen: Any, found: Any, only: Any) -> Any:
     """Enter the rows whose key is new, unless they are *suspect*, and note in *found* what every row finds.
 
-    0: the row is entered (or its key is 0); 1: its key has entries; 5: it has one entry, whose ordinal is in *only*; 2: it has none, but the row is not entered because it is suspect;
-    3: it has none, but a suspect row of this batch may come to be entered under it. Suspect rows are those that probably will be dropped, a guess that costs nothing but time when it is wrong: those that
-    found entries, here or in another band. They are not entered, but remembered in *seen* (all 0 at first; a power of two, more than
-    there are rows) for later rows with the same key.
-    Returns the row at which the table has to grow before it can go on, or the number of rows.
+    0: the row is entered (or its key is 0). 1: its key has entries. 5: it has a single one, whose ordinal is in *only*.
+    2: it has none, but the row is suspect and not entered. 3: it has none, but a suspect row before may come to be entered
+    under it.
+
+    Suspect are rows that found entries, in this band or another: they probably will be dropped, and what was not entered need
+    not be taken out again. That is a guess, which costs nothing but time when it is wrong. *seen* remembers them for later rows
+    with the same key; it is all 0 at first and has more places than there are rows, a power of two. Returns the row at which
+    the table has to grow before it can go on, or the number of rows.
     """
     slots = table_at(place)
     partition_bits, half, multiplier = place[PARTITION_BITS], place[HALF], place[MULTIPLIER]
@@ -245,14 +258,14 @@ def entries_of(slots: Any, place: Any, key: Any, ordinals: Any) -> Any:
     number = _0
     while True:
         here = _0
-        for bucket in _pair(partition, first, second, half, number):
+        for bucket in pair_of(partition, first, second, half, number):
             same, _ = scan(slots, bucket, slot, shift)
             here += ones(same)
-            while same:
+            while same and count < ordinals.size:
                 ordinals[count] = slots[bucket + lowest_bit(same)] & mask
                 same &= same - _1
                 count += 1
-        if here < _PER_PAIR:
+        if here < _PER_PAIR or count == ordinals.size:  # more than may be: only in a table that was damaged
             return count
         number += _1
 
@@ -267,7 +280,7 @@ def add_entry(slots: Any, place: Any, key: Any, ordinal: Any, entries: Any) -> A
     count = _0
     number = _0
     while True:
-        one, two = _pair(partition, first, second, half, number)
+        one, two = pair_of(partition, first, second, half, number)
         here = _0
         for bucket in (one, two):
             exact, _ = scan(slots, bucket, slot | ordinal, _0)
@@ -295,7 +308,7 @@ def remove(slots: Any, place: Any, key: Any, ordinal: Any) -> Any:
     number = _0
     while True:
         here = _0
-        for bucket in _pair(partition, first, second, half, number):
+        for bucket in pair_of(partition, first, second, half, number):
             same, _ = scan(slots, bucket, slot, shift)
             exact, _ = scan(slots, bucket, slot | ordinal, _0)
             here += ones(same)
@@ -303,9 +316,9 @@ def remove(slots: Any, place: Any, key: Any, ordinal: Any) -> Any:
                 last = bucket + lowest_bit(same)
             if exact:
                 hole = bucket + lowest_bit(exact)
-        if here < _PER_PAIR:
-            break
         number += _1
+        if here < _PER_PAIR or number == half:
+            break
     if hole == size:
         return False
     # The last pair gives one entry away, so that no pair before it has fewer than four. Within one pair any entry does.
@@ -313,96 +326,3 @@ def remove(slots: Any, place: Any, key: Any, ordinal: Any) -> Any:
     slots[last] = _0
     place[COUNT] -= _1
     return True
-
-
-@kernel
-def rebuild(
-    source: Any, old: Any, target: Any, new: Any, scratch: Any, levels: Any, spilled: Any, begin: Any, end: Any
-) -> Any:
-    """Write the entries of partitions *begin* - 1 down to *end* of a table into another layout.
-
-    *target* may be the memory of *source* where the new layout is the larger one: a partition is put together in *scratch* (the
-    size of what it becomes) with the fill of its buckets in *levels*, and only then written, where nothing unread is.
-    Entries that are not in the first pair of their key, or whose buckets are full, wait in *spilled* (room for a partition) until
-    the others are in. Rejected: leaving entries in their half of the partition. That is written in order, but the buckets fill so
-    unevenly that insertions cost 62 instead of 20 ns at a load of 0.85.
-    Returns *end*, or the partition whose entries did not fit, plus one.
-    """
-    bits, half, multiplier = old[PARTITION_BITS], old[HALF], old[MULTIPLIER]
-    shift = _ORDINAL_BITS + bits
-    mask = (_1 << shift) - _1
-    more, new_half, new_multiplier = new[PARTITION_BITS] - bits, new[HALF], new[MULTIPLIER]
-    width, new_width = half << _PARTITION, (new_half << _PARTITION) << more
-    turned = more != _0 or new_multiplier != multiplier
-    firsts, seconds, moved, strange = np.empty((4, SLOTS), np.uint64)
-    for number in range(begin, end, -1):
-        partition = np.uint64(number - 1)
-        scratch[:] = _0
-        levels[:] = 0
-        spills = 0
-        # The same as `_moved`, written out: this loop is a quarter of all the work of an index that grows. Arithmetic first, 16 slots
-        # at a time, because LLVM does that in vector registers (4.8 instead of 6.9 ns an entry).
-        for bucket in range(half + half):
-            start = bucket << _BUCKET
-            for offset in range(SLOTS):
-                slot = source[partition * width + start + np.uint64(offset)]
-                tag = slot & ~mask
-                spread = tag * multiplier
-                one, two = spread >> _32, ((spread ^ (spread >> _29)) * _SECOND) >> _32
-                expected = (one * half) >> _32 if bucket < half else half + ((two * half) >> _32)
-                if turned:
-                    spread = (tag << more) * new_multiplier
-                    one, two = spread >> _32, ((spread ^ (spread >> _29)) * _SECOND) >> _32
-                part = (tag >> _1) >> (_63 - more)
-                firsts[offset] = (part + part) * new_half + ((one * new_half) >> _32)
-                seconds[offset] = (part + part + _1) * new_half + ((two * new_half) >> _32)
-                moved[offset] = (tag << more) | (slot & mask)
-                strange[offset] = bucket ^ expected
-            for offset in range(SLOTS):
-                if moved[offset] == _0:
-                    continue
-                first, second = firsts[offset], seconds[offset]
-                fill_first, fill_second = levels[first], levels[second]
-                fill = min(fill_first, fill_second)
-                if fill == SLOTS or strange[offset]:
-                    spilled[spills] = start + np.uint64(offset)
-                    spills += 1
-                    continue
-                # No branch: the guess which one is emptier goes wrong half of the time. And both are written, at addresses that are
-                # known early: else every load would have to wait for the store before it (9.1 instead of 6.9 ns).
-                take = np.uint8(fill_second < fill_first)
-                levels[first] = fill_first + 1 - take
-                levels[second] = fill_second + take
-                to = first ^ ((first ^ second) & (_0 - np.uint64(take)))
-                scratch[(to << _BUCKET) + np.uint64(fill)] = moved[offset]
-        for spill in range(spills):
-            index = np.uint64(spilled[spill])
-            slot = source[partition * width + index]
-            part, slot, one, two = _moved(
-                slot, index >> _BUCKET, half, multiplier, mask, more, new_half, new_multiplier
-            )
-            if not _put_somewhere(
-                scratch, part, slot, one << _BUCKET, two << _BUCKET, new_half, new_multiplier, shift + more
-            ):
-                return number
-        target[partition * new_width : (partition + _1) * new_width] = scratch
-    return end
-
-
-@kernel
-def _moved(
-    slot: Any, bucket: Any, half: Any, multiplier: Any, mask: Any, more: Any, new_half: Any, new_multiplier: Any
-) -> Any:
-    """Return for a slot of a bucket its new part of the partition, its new value, and its new buckets."""
-    tag = slot & ~mask
-    first, second = find_buckets(tag, half, multiplier)
-    # In which pair of its key the entry is, follows from where it is; it stays in that pair, so that none has too few.
-    pair = _0
-    if bucket != first and bucket != half + second:
-        pair = (bucket + half - first) % half if bucket < half else (bucket - second) % half
-    part = (tag >> _1) >> (_63 - more)  # what the tag loses to the number of the partition, if there are more of them
-    first, second = find_buckets(tag << more, new_half, new_multiplier)
-    if pair:
-        first, second = (first + pair) % new_half, (second + pair) % new_half
-    base = part * (new_half + new_half)
-    return part, (tag << more) | (slot & mask), base + first, base + new_half + second

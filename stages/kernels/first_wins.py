@@ -1,8 +1,9 @@
 """Decides a batch of documents in order, first wins, over all bands: who is kept, who has to be compared with whom.
 
-`enter` has put every row under each of its keys that was new, for the time being, and has noted where a key was known. What is
-left is done here, in the order of rows: a row without known keys is kept as it is; the others are shown to the caller with the
-kept documents that share a key; a row that is dropped is taken out of the tables again, one that is kept is added to its known keys.
+`enter` has put rows under those of their keys that were new, for the time being, and has noted where a key was known. What is
+left is done here, in the order of rows: a row without known keys is kept as it is; the others are shown to the caller with
+the kept documents that share a key; a row that is dropped is taken out of the tables again, one that is kept is added to its
+known keys.
 
 The caller is asked for many rows at once, because a call into compiled code costs a microsecond: rows go on being looked at until
 one depends on a row that nobody has decided yet. The results do not depend on where that is.
@@ -27,7 +28,7 @@ from corpusmill.stages.kernels.band_table import (
     slot_of,
     table_at,
 )
-from corpusmill.stages.kernels.bloom import add_to_filters, in_filters
+from corpusmill.stages.kernels.bloom import add_to_filters, filters_ahead, in_filters
 from corpusmill.stages.kernels.machine import prefetch
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "KEPT",
     "KEPT_LIMIT",
     "MARKS",
+    "ROW",
     "STOP",
     "decide",
     "transpose",
@@ -223,7 +225,10 @@ def _keep(
     if filters.shape[0]:
         add_to_filters(filters, keys, places.shape[0], row)
     state[row] = KEEP
-    cursor[KEPT] += 1
+    for band in range(keys.shape[0]):
+        if keys[band, row] != _0:  # the first one, nearly always: what has no key at all is kept and takes no room
+            cursor[KEPT] += 1
+            break
     return True
 
 
@@ -250,7 +255,8 @@ def decide(
 ) -> Any:
     """Go on deciding rows; see the values that can be returned.
 
-    *known* (rows, bands) is what `enter` found; *any_known* (rows) is false where that is 0 throughout. Rows to ask about: *asked*, with candidates
+    *known* (rows, bands) is what `enter` found; *any_known* (rows) is false where that is 0 throughout; *only* (bands, rows) is
+    what it found where there was one entry. Rows to ask about: *asked*, with candidates
     `ordinals[ends[i] : ends[i + 1]]` and *bands* beside them; the answers are expected in *verdicts* (true: drop).
     """
     while cursor[SETTLED] < cursor[ANSWERED]:
@@ -279,6 +285,8 @@ def decide(
             for band in range(places.shape[0]):
                 if known[row + _AHEAD, band] & 1 and known[row + _AHEAD, band] != 5:
                     _prefetch(places, band, keys[band, row + _AHEAD])
+        if filters.shape[0] and row + _AHEAD < keys.shape[1]:
+            filters_ahead(filters, keys, places.shape[0], row + _AHEAD)
         asking = cursor[ASKED]
         if any_known[row] and not cursor[BAND]:  # else it is decided already, and half entered
             begin = ends[asking]

@@ -4,6 +4,8 @@ Each function is a few LLVM instructions, and LLVM makes the best of them on eve
 two instructions with AVX-512, four with AVX2 and a few more with NEON.
 """
 
+# ruff: noqa: ARG001  numba passes these by position, and what they are named is what their kernels are told
+
 from __future__ import annotations
 
 from typing import Any
