@@ -93,8 +93,13 @@ def _strings(value: Any, key: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """
     if isinstance(value, str):
         yield key, (_clean(value),)
-    elif isinstance(value, dict) and key.rpartition(".")[2] == "target_scores":  # of BIG-bench: a score for each choice
-        yield key, tuple(_clean(str(name)) for name in value)
+    elif (
+        isinstance(value, dict)
+        and key.rpartition(".")[2] == "target_scores"
+        and value
+        and all(map(_is_number, value.values()))
+    ):
+        yield key, tuple(map(_clean, value))  # of BIG-bench: a score for each choice
     elif isinstance(value, dict):
         numbers = [name for name, inner in value.items() if len(name) == 1 and _is_number(inner)]
         for name, inner in value.items():

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from corpusmill.schemas import RecipeError
 from corpusmill.stages.reference_files import reference_files, reference_names
@@ -152,6 +154,32 @@ def test_json_of_any_shape(tmp_path: Path, name: str, value: Any, expected: Any,
     path = tmp_path / name
     path.write_text(json.dumps(value, indent=indent))
     assert items(path) == expected
+
+
+NAMES = st.sampled_from(["q", "choices", "data", "test", "question", "target_scores", "0", "1", "A", "B", "c1", "c2"])
+LEAVES = st.one_of(
+    st.integers(0, 999_999).map(lambda number: f"a text of more than forty characters, number {number}"),
+    st.sampled_from([None, 1, 2.5, True, "x", "A", ""]),
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(NAMES, inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+def _long_texts(value: Any) -> set[str]:
+    if isinstance(value, dict | list):
+        return set().union(*map(_long_texts, value.values() if isinstance(value, dict) else value))
+    return {value} if isinstance(value, str) and len(value) > 40 else set()
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=VALUES, suffix=st.sampled_from([".json", ".jsonl"]), indent=st.sampled_from([None, 1]))
+def test_no_text_is_lost_whatever_the_shape(tmp_path: Path, value: Any, suffix: str, indent: int | None) -> None:
+    path = tmp_path / f"fuzz{suffix}"
+    path.write_text(json.dumps(value, indent=indent))
+    assert {text for strings in texts(path) for text in strings if len(text) > 40} == _long_texts(value)
 
 
 def test_json_lines_may_be_called_json(tmp_path: Path) -> None:
@@ -306,9 +334,9 @@ def test_files_about_a_set_are_taken_only_if_they_are_named(tmp_path: Path) -> N
     sets = ["citation_intent.jsonl", "license_exam.jsonl", "test.txt"]
     for name in (*beside, *sets, "README.md"):
         (tmp_path / name).write_bytes(LINES)
-    for given in (tmp_path, tmp_path / "*", tmp_path / "**"):
-        assert reference_names(reference_files([str(given)])) == sets
-        assert len(reference_files([str(given)], licenses=True)) == len(beside) + len(sets)
+    for pattern in (tmp_path, tmp_path / "*", tmp_path / "**"):
+        assert reference_names(reference_files([str(pattern)])) == sets
+        assert len(reference_files([str(pattern)], licenses=True)) == len(beside) + len(sets)
     assert reference_files([str(tmp_path / name) for name in beside]) == [tmp_path / name for name in beside]
     with pytest.raises(RecipeError, match=r"only 'LICENSE\.txt' or its like; name the file itself if it is a set"):
         reference_files([str(tmp_path / "LIC*")])
