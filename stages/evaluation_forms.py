@@ -44,7 +44,8 @@ def _cleaners() -> tuple[Callable[[str], str], ...]:
 
         return clean
 
-    return cleaner(NormalizeText()), cleaner(NormalizeText(unicode_form="NFKC")), str
+    stages = (NormalizeText(), NormalizeText(unicode_form="NFKC"), NormalizeText(unescape_html="never"))
+    return (*map(cleaner, stages), str)
 
 
 def _is_clean(text: str) -> bool:
@@ -53,10 +54,10 @@ def _is_clean(text: str) -> bool:
 
 
 def cleaned_texts(text: str) -> list[str]:
-    """Return *text* as `NormalizeText` leaves it, then, where they differ, with NFKC and as it is.
+    r"""Return *text* as `NormalizeText` leaves it, then, where they differ, with NFKC, with its entities, and as it is.
 
-    >>> cleaned_texts("ﬁve caf&eacute;s")
-    ['ﬁve cafés', 'five cafés', 'ﬁve caf&eacute;s']
+    >>> cleaned_texts("ﬁve ca\u00adf&eacute;s")
+    ['ﬁve cafés', 'five cafés', 'ﬁve caf&eacute;s', 'ﬁve ca\xadf&eacute;s']
     >>> cleaned_texts("five cafes")
     ['five cafes']
     """
@@ -64,7 +65,7 @@ def cleaned_texts(text: str) -> list[str]:
 
 
 def cleaned_forms(item: ReferenceItem) -> list[ReferenceItem]:
-    """Return *item* with all its texts as `NormalizeText` leaves them, then, where they differ, with NFKC and as it is."""
+    """Return *item* with all its texts in each form of `cleaned_texts`, without repeating itself."""
     if all(_is_clean(text) for _, texts in item.fields for text in texts):
         return [item]
     forms = (

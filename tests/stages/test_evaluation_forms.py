@@ -84,7 +84,7 @@ def test_exceptions_are_cleaned_too(stage: Any, tmp_path: Path, damage: str) -> 
 
 
 def test_entities_stay_where_a_page_shows_markup(stage: Any) -> None:
-    damaged = DAMAGED["entities"]
+    damaged = inserted(DAMAGED["entities"], "\u00ad")
     batch = pa.record_batch({"id": ["a"], "text": pa.array([f"{damaged}\n<b>{prose(1)}"], pa.large_string())})
     page = NormalizeText().judge(batch)[0].column("text")[0].as_py()
     assert "&eacute;" in page
