@@ -31,6 +31,8 @@ _SKETCHES = "sketches/split-{{split:06d}}-{segment}.arrow"  # as workers name th
 _HEADER = "checkpoint.json"
 _WAITING = "waiting"
 _UNFINISHED = "unfinished"
+_DAMAGE = (OSError, ValueError, LookupError, TypeError, EOFError, OutputMismatchError)
+"""What reading a saved index may raise where it is damaged or of another version: then it is made again."""
 
 
 @runtime_checkable
@@ -72,8 +74,6 @@ class Checkpoints:
     def save(self, index: SavedIndex, through: int, digest: str, waiting: Mapping[int, pa.Array | None]) -> None:
         """Save *index*, which has seen all splits up to *through*; *waiting* is what was resolved and not taken up yet."""
         place = self._folder / f"{self._stage}-{through:06d}"
-        if place.exists():
-            return
         temporary = self._folder / f"{_UNFINISHED}-{self._stage}-{os.getpid()}"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -83,10 +83,12 @@ class Checkpoints:
                 batch = pa.record_batch([resolved], ["resolved"])
                 with pa.ipc.new_stream(str(temporary / f"{_WAITING}-{split:06d}.arrow"), batch.schema) as stream:
                     stream.write_batch(batch)
-        header = {"through": through, "covered": digest, "waiting": sorted(waiting)}
+        resolved = sorted(split for split in waiting if waiting[split] is not None)
+        header = {"through": through, "covered": digest, "waiting": sorted(waiting), "resolved": resolved}
         (temporary / _HEADER).write_text(json.dumps(header))
         for path in (*(path for path in temporary.rglob("*") if path.is_file()), temporary):
             sync(path)
+        shutil.rmtree(place, ignore_errors=True)  # of an earlier attempt
         temporary.replace(place)
         sync(self._folder)
         for old in self._places():
@@ -111,22 +113,12 @@ class Checkpoints:
                 if header["covered"] != covered.digest or not needed <= {*header["waiting"]}:
                     continue
                 index = stage.load_index(place)
-                return index, through, {split: self._resolved(place, split) for split in needed}
-            except (
-                OSError,
-                ValueError,
-                KeyError,
-                OutputMismatchError,
-            ):  # damaged, or of another version: it is made again
+                resolved: dict[int, pa.Array | None] = dict.fromkeys(needed)
+                resolved |= {split: _resolved(place, split) for split in needed & {*header["resolved"]}}
+            except _DAMAGE:
                 continue
+            return index, through, resolved
         return None
-
-    def _resolved(self, place: Path, split: int) -> pa.Array | None:
-        path = place / f"{_WAITING}-{split:06d}.arrow"
-        if not path.exists():
-            return None
-        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
-            return stream.read_all().column("resolved").combine_chunks()
 
     def _places(self) -> list[Path]:
         """Return the folders of saved indexes, the newest last; what a killed process left unfinished is removed."""
@@ -136,3 +128,9 @@ class Checkpoints:
             shutil.rmtree(path, ignore_errors=True)
         places = self._folder.glob(f"{self._stage}-[0-9]*")
         return sorted(places, key=lambda place: int(place.name.rpartition("-")[2]))
+
+
+def _resolved(place: Path, split: int) -> pa.Array:
+    """Return what was resolved for a split and not taken up yet."""
+    with pa.OSFile(str(place / f"{_WAITING}-{split:06d}.arrow")) as file, pa.ipc.open_stream(file) as stream:
+        return stream.read_all().column("resolved").combine_chunks()

@@ -37,6 +37,7 @@ class CorpusGate:
         self._held = 0  # splits that it has seen and not resolved
         self._waiting: dict[int, pa.Array | None] = {}  # resolved, and not through the next segment yet
         self._saved = 0  # documents of the index when it was saved last
+        self._saved_through = -1
 
     @cached_property
     def _index(self) -> Index:
@@ -51,7 +52,7 @@ class CorpusGate:
         saved = self._checkpoints.load(self._stage, records, taken_up)
         if saved is not None:
             self.__dict__["_index"], self._through, self._waiting = saved
-            self._saved = self._documents
+            self._saved, self._saved_through = self._documents, self._through
 
     def add(self, record: SegmentRecord) -> Passed:
         """Take a split; return those that may go on."""
@@ -83,9 +84,10 @@ class CorpusGate:
 
     def save(self) -> None:
         """Save the index, so that a later run need not add all splits again."""
-        if self._through >= 0 and not self._held and isinstance(self._index, SavedIndex):
+        new = self._through > self._saved_through and not self._held
+        if new and isinstance(self._index, SavedIndex):
             self._checkpoints.save(self._index, self._through, self._covered.digest, self._waiting)
-            self._saved = self._documents
+            self._saved, self._saved_through = self._documents, self._through
 
     @property
     def _documents(self) -> int:

@@ -201,12 +201,13 @@ def saved_index(output: str) -> Path:
         RecipeError: there is none.
 
     """
-    folders = sorted(Path(output).glob("state/index/deduplicate*/index.json"))
+    heads = Path(output).glob("state/index/deduplicate*/index.json")
+    folders = sorted((head.parent for head in heads), key=lambda folder: int(folder.name.rpartition("-")[2]))
     if not folders:
         raise RecipeError(
             f"deduplicate: {output} has no index in state/index/; name the output of a finished run that removes duplicates"
         )
-    return folders[-1].parent
+    return folders[-1]
 
 
 def _named(ids: pa.Array) -> pa.Array:

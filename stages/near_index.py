@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.schemas import Drop, RecipeError, verdict_array
+from corpusmill.schemas import Drop, OutputMismatchError, RecipeError, verdict_array
 from corpusmill.stages.band_index import BandIndex
 from corpusmill.stages.banding import s_curve
 from corpusmill.stages.base import SketchReader
@@ -59,6 +59,7 @@ class NearIndex:
         self._bands = BandIndex(
             1 + (self._banding[0] if self._banding else 0),
             entries=settings.bucket_size,
+            max_memory=settings.max_index_bytes if settings.near else None,
         )
         self._store = SketchStore(reader)
         self._verifier = Verifier(settings.near, settings.threshold, settings.permutations, settings.verification)
@@ -75,7 +76,7 @@ class NearIndex:
         row = 0
         for batch in sketches.to_batches():
             for reference in self._references:
-                found |= reference.find(batch, row, self._store, first, self._verifier)
+                found = reference.find(batch, row, self._store, first, self._verifier) | found
             keys.append(sketch_keys(batch, self._banding))
             row += batch.num_rows
         if keys:
@@ -157,7 +158,7 @@ class NearIndex:
                 "not_compared": compared["none"],
                 "left_out_by_signature": compared["far"],
                 "dropped_by_filter": self._counts["filtered"],
-                "full_buckets": self._bands.full_keys,
+                "refused_by_full_buckets": self._bands.full_keys,
                 "detection": [{"similarity": similarity, "found": found} for similarity, found in s_curve(bands, rows)],
             }
         facts["largest_clusters"] = self._largest()
@@ -172,8 +173,8 @@ class NearIndex:
                 yield f"{cluster['documents'] - 1:,} documents were removed as duplicates of {cluster['id']}"
         if full := self._bands.full_keys:
             yield (
-                f"{full:,} buckets are full: more than {self._settings.bucket_size} documents that are no "
-                "duplicates share a band, as pages of one template do; near duplicates may be missed there (bucket_size)"
+                f"{full:,} times a kept document found a bucket full: more than {self._settings.bucket_size} documents that are "
+                "no duplicates share a band, as pages of one template do; near duplicates may be missed there (bucket_size)"
             )
         if self._counts["filtered"]:
             yield (
@@ -241,7 +242,14 @@ class ReferenceIndex:
 
         """
         folder = saved_index(path)
-        header = json.loads((folder / _HEADER).read_text())
+        try:
+            header = json.loads((folder / _HEADER).read_text())
+            bands, store = BandIndex.load(folder / "bands"), _stored(folder, header)
+        except (OSError, ValueError, LookupError, TypeError, EOFError, OutputMismatchError) as error:
+            raise RecipeError(
+                f"deduplicate: the index of {path} cannot be read ({error}); run that recipe once more over a new file, "
+                "or leave it out of against"
+            ) from error
         both = settings.near and header["banding"] is not None  # else contents are compared, and no more
         differences = [
             f"{name} is {header.get(name)!r} there and {value!r} here"
@@ -253,7 +261,7 @@ class ReferenceIndex:
                 f"deduplicate: the index of {path} cannot be compared with this recipe: {'; '.join(differences)}"
             )
         banding = tuple(header["banding"]) if both else None
-        return cls(BandIndex.load(folder / "bands"), _stored(folder, header), banding)
+        return cls(bands, store, banding)
 
     def find(
         self, batch: pa.RecordBatch, row: int, mine: SketchStore, first: int, verifier: Verifier
@@ -272,6 +280,8 @@ class ReferenceIndex:
             if match is not None:
                 drop, _ = match
                 found[row + at] = Drop(f"{drop.reason}_against", drop.value, drop.limit, drop.ref)
+        for at in np.flatnonzero(self._bands.seen(keys)).tolist():  # by its filters, which cannot name a document
+            found.setdefault(row + at, Drop("near_duplicate_against", None, verifier.limit))
         return found
 
 

@@ -42,7 +42,7 @@ def open_sketches(path: Path) -> pa.Table:
             return stream.read_all()
     except (OSError, pa.ArrowInvalid) as error:
         raise OutputMismatchError(
-            f"{path} is missing or damaged ({error}): restore it, or --restart to begin again"
+            f"{path} is missing or damaged ({error}): restore it, or --restart the run that wrote it"
         ) from error
 
 

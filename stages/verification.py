@@ -33,7 +33,7 @@ class Verifier:
 
     def __init__(self, near: bool, threshold: float, permutations: int, verify: Verification) -> None:
         self._near = near
-        self._limit = threshold
+        self.limit = threshold
         self._verify = verify
         deviation = math.sqrt(threshold * (1 - threshold) / permutations)
         self._floor = threshold - _FAR * deviation
@@ -67,9 +67,9 @@ class Verifier:
                 continue
             similarity, how = self._similarity(mine, ordinal, theirs, candidate, estimate)
             self.counts[how] += 1
-            if (how == "none" or similarity >= self._limit) and (best is None or similarity > best[0]):
+            if (how == "none" or similarity >= self.limit) and (best is None or similarity > best[0]):
                 best = similarity, candidate
-        return None if best is None else (Drop("near_duplicate", best[0], self._limit, theirs.id(best[1])), best[1])
+        return None if best is None else (Drop("near_duplicate", best[0], self.limit, theirs.id(best[1])), best[1])
 
     def _similarity(
         self, mine: SketchStore, ordinal: int, theirs: SketchStore, candidate: int, estimate: float

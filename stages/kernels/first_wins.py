@@ -64,7 +64,7 @@ UNDECIDED, KEEP, DROP, WAITING, FILTERED = range(5)
 """The state of a row."""
 
 MARKS = 1 << 14
-"""Places for marks of keys: more than 21 for each of 512 rows that may wait at once."""
+"""Places for marks of keys. At most half of them may be taken: the caller limits how many rows wait at once."""
 _MARK_BITS = 14
 _AHEAD = 8  # rows between a prefetch and its use
 _0, _4 = np.uint64(0), np.uint64(4)

@@ -156,7 +156,29 @@ def lost_verdicts(folder: Path) -> None:
     (folder / "checkpoint.json").write_text(json.dumps({**header, "waiting": []}))
 
 
-@pytest.mark.parametrize("damage", [cut_a_table, other_sketches, lost_verdicts, lambda f: (f / "index.json").unlink()])
+def lost_verdict_file(folder: Path) -> None:
+    (folder / "waiting-000009.arrow").unlink()
+
+
+def emptied(name: str, contents: str = "") -> Any:
+    return lambda folder: (folder / name).write_text(contents)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut_a_table,
+        other_sketches,
+        lost_verdicts,
+        lost_verdict_file,
+        emptied("index.json"),
+        emptied("index.json", "[]"),
+        emptied("checkpoint.json", "[]"),
+        emptied("splits.npy"),
+        emptied("copies.npy"),
+        emptied("bands/bands.json", "{}"),
+    ],
+)
 def test_a_saved_index_that_does_not_fit_is_made_again(
     recipe: Path, crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Any, added: list[int]
 ) -> None:
@@ -205,6 +227,11 @@ def test_a_corpus_that_cannot_be_compared_with_is_refused(recipe: Path, crawl: P
     (tmp_path / "empty" / "manifest.json").write_text("{}")
     with pytest.raises(RecipeError, match="empty has no index"):
         ran(recipe, [crawl], tmp_path / "out", f'deduplicate.against=["{tmp_path / "empty"}"]')
+    damaged = tmp_path / "damaged"
+    ran(recipe, [crawl / "day0.jsonl"], damaged)
+    next((damaged / "state" / "index").glob("*/copies.npy")).with_name("starts.npy").write_bytes(b"")
+    with pytest.raises(RecipeError, match=r"the index of .*damaged cannot be read"):
+        ran(recipe, [crawl], tmp_path / "out", f'deduplicate.against=["{damaged}"]')
     ran(recipe, [crawl / "day0.jsonl"], tmp_path / "known", "deduplicate.shingle_words=3")
     with pytest.raises(RecipeError, match="shingle_words is 3 there and 5 here"):
         ran(recipe, [crawl], tmp_path / "out", f'deduplicate.against=["{tmp_path / "known"}"]')
@@ -249,3 +276,18 @@ def test_contents_are_compared_with_a_corpus_of_which_no_more_is_known(
     against = f'deduplicate.against=["{tmp_path / "near"}"]'
     ran(recipe, [crawl / "day1.jsonl", crawl / "day2.jsonl"], output, against, "deduplicate.near=false")
     assert len(refs(output)) == 20
+
+
+def test_many_bands_and_many_duplicates(recipe: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        rows = ({"id": f"{name}{n}", "text": prose(n, 60)} for n in range(600))
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    output = tmp_path / "out"
+    ran(
+        recipe,
+        [tmp_path / "a.jsonl", tmp_path / "b.jsonl"],
+        output,
+        "deduplicate.preset=strict",
+        "input.split_size=1MB",
+    )
+    assert refs(output) == {f"b{n}": f"a{n}" for n in range(600)}

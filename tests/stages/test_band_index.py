@@ -341,3 +341,13 @@ def test_filters_are_merged() -> None:
     assert index.seen(theirs[:, :100]).all()
     with pytest.raises(RecipeError, match="same limit"):
         BandIndex(bands).merge(index, 0)
+
+
+@pytest.mark.parametrize("bands", [33, 65, 1025])
+def test_many_bands_and_many_rows_that_wait_for_an_answer(bands: int) -> None:
+    """More keys than there are places for marks: looking for a free one must end."""
+    keys = (np.arange(1500 * bands, dtype=np.uint64).reshape(bands, 1500) + np.uint64(1)) * SPREAD
+    index = BandIndex(bands)
+    assert index.resolve(keys, 0, lambda *_: True).all()
+    assert not index.resolve(keys, 1500, lambda *_: True).any()
+    assert index.kept == 1500

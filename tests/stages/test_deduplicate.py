@@ -312,3 +312,32 @@ def test_the_verifier_lets_no_pair_at_the_threshold_go_for_its_signature() -> No
         here, there = (np.array(value.as_py()) for value in sketches.column("signature"))
         assert true_jaccard(left, right) > 0.75
         assert (here == there).mean() > floor
+
+
+@pytest.mark.parametrize("size", [1, 7, 400])
+def test_filters_stand_in_where_the_memory_is_capped(size: int) -> None:
+    """From the 100th kept document on (21 tables of 11 bytes a document), and whatever the batches."""
+    texts = [" ".join(prose(seed, 60)) for seed in range(250)]
+    texts += [f"{text} more" for text in texts[:200:20]] + texts[100:130]
+    stage = Deduplicate(max_index_memory=str(231 * 100))
+    batch = pa.record_batch({"id": [f"d{n}" for n in range(len(texts))], "text": texts})
+    sketch, index = stage.sketch(), stage.open_index()
+    verdicts = []
+    for at in range(0, len(texts), size):
+        ((_, some),) = index.add(at, pa.Table.from_batches([sketch(batch.slice(at, size))]))
+        verdicts += some.to_pylist()
+    assert verdicts[:250] == [None] * 250
+    for number, verdict in enumerate(verdicts[250:260]):
+        # The originals that came before the change are known by name no more either: their tables are filters now.
+        assert verdict == {"reason": "near_duplicate", "value": None, "limit": 0.8, "ref": None}, number
+    assert verdicts[260] == {"reason": "exact_duplicate", "value": 1.0, "limit": None, "ref": "d100"}
+    facts = index.facts()
+    assert facts["dropped_by_filter"] == 10
+    assert "10 documents were removed by a filter, unverified" in facts["alarms"][-1]["alarm"]
+
+
+def test_what_filters_cannot_hold_ends_the_run_with_the_way_out() -> None:
+    stage = Deduplicate(max_index_memory=str(231 * 10))
+    texts = [" ".join(prose(seed, 60)) for seed in range(400)]
+    with pytest.raises(RecipeError, match="raise max_index_memory"):
+        stage.judge(pa.record_batch({"text": texts}))
