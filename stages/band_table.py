@@ -37,10 +37,11 @@ Flags = npt.NDArray[np.uint8]
 Ordinals = npt.NDArray[np.uint32]
 
 _FULL = 0.94  # entries a slot from which a table grows
+_CROWDED = 0.8  # share of its limit below which a table without room for a key is spread differently, and does not grow
 _FEWEST = 48  # entries that the smallest table takes
 _FREE_BITS = 64 - IDENTITY_BITS  # of an ordinal, in a table of one partition
 _HUGE = 1 << 21  # bytes of a huge page
-_LARGE = 1 << 22  # bytes from which tables take whole huge pages: ordinary ones cost a third of the speed
+_EXTENDED = 1 << 25  # bytes from which a table is extended in place
 _MULTIPLIER = 0x9E3779B97F4A7C15
 
 
@@ -54,7 +55,7 @@ class BandTable:
         self.place = place
         self._entries = entries
         # Few bands cannot make up for one another, so each takes smaller steps.
-        self._factor = 1.6 if bands >= 8 else 1.2
+        self._factor = 1.5 if bands >= 8 else 1.25
         self._phase = self._factor ** (number / bands)
         self.turns = turns
         self._memory: Any = None
@@ -76,7 +77,7 @@ class BandTable:
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        return len(self._memory)
+        return int(self.slots.nbytes)
 
     def enter(self, keys: Slots, first: int, suspect: Flags, seen: Ordinals, found: Flags, only: Ordinals) -> None:
         """Enter the rows whose keys are new, but not the suspect ones, and note in *found* and *only* what each row finds.
@@ -116,24 +117,31 @@ class BandTable:
         """
         old, count = self.place.copy(), int(self.place[COUNT])
         old_bits, limit = int(old[PARTITION_BITS]), int(old[LIMIT])
-        # Ordinals need bits; with some to spare, so that the table grows before they need the next bit.
-        bits = max(old_bits, min(32, (last * 3 // 2).bit_length()) - _FREE_BITS)
-        crowded = count < limit // 2 and bits == old_bits
-        if count >= limit // 2:
+        # Ordinals need bits; with some to spare, so that the table is full before they need another.
+        bits = max(old_bits, min(32, (2 * last).bit_length()) - _FREE_BITS)
+        crowded = count < limit * _CROWDED and bits == old_bits
+        if crowded:
+            self.turns += 1
+        elif count >= limit or bits == old_bits:
             limit = self._next_limit(max(count, limit))
         new = self._layout(limit, bits)
-        left = 1 << old_bits
+        pieces = [(old, 1 << old_bits, 0)]
         if not crowded and self._extend(new):
-            left = self._rewrite(self.slots, old, self.slots, new, left, 0)
-        source, memory = self.slots, self._memory
-        pieces = [(new, 1 << bits, left << (bits - old_bits)), (old, left, 0)]
-        while left:  # hardly ever: some keys meet in too few buckets
+            left = self._rewrite(self.slots, old, self.slots, new, 1 << old_bits, 0)
+            if not left:
+                self._describe(new, old)
+                return
+            pieces = [(new, 1 << bits, left << (bits - old_bits)), (old, left, 0)]
             self.turns += 1
+            new = self._layout(limit, bits)
+        source, memory = self.slots, self._memory
+        self._allocate(new)
+        while any(self._rewrite(source, place, self.slots, new, begin, end) != end for place, begin, end in pieces):
+            self.turns += 1  # hardly ever: some keys meet in too few buckets
             if self.turns % 4 == 0:
                 limit = self._next_limit(limit)
             new = self._layout(limit, bits)
             self._allocate(new)
-            left = any(self._rewrite(source, place, self.slots, new, begin, end) != end for place, begin, end in pieces)
         del source, memory
         self._describe(new, old)
 
@@ -147,10 +155,8 @@ class BandTable:
     def _layout(self, limit: int, bits: int) -> Place:
         """Return the place of an empty table for so many entries; there must be more pairs of buckets than one key can fill."""
         place = np.zeros_like(self.place)
-        size, unit = int(limit / _FULL) * 8, 16 * SLOTS << bits
-        half = round(size / _HUGE) * _HUGE // unit if size > _LARGE else -(-size // unit)
         place[PARTITION_BITS] = bits
-        place[HALF] = max(half, self._entries // PER_PAIR + 1)
+        place[HALF] = max(-(-int(limit / _FULL) // (2 * SLOTS << bits)), self._entries // PER_PAIR + 1)
         place[LIMIT] = int(_slots(place) * _FULL)
         place[MULTIPLIER] = (_MULTIPLIER * (2 * self.turns + 1)) & (2**64 - 1)
         return place
@@ -161,8 +167,8 @@ class BandTable:
         self._use_memory(place)
 
     def _extend(self, place: Place) -> bool:
-        """Extend the memory for a place; False where that is impossible (not our own memory, no mremap)."""
-        if not isinstance(self._memory, mmap.mmap):
+        """Extend the memory for a place; False where that is impossible (small, not our own memory, no mremap)."""
+        if not isinstance(self._memory, mmap.mmap) or len(self._memory) < _EXTENDED:
             return False
         self.slots = np.zeros(0, np.uint64)  # memory in use cannot be moved
         try:
@@ -174,9 +180,13 @@ class BandTable:
         return True
 
     def _use_memory(self, place: Place) -> None:
-        if len(self._memory) > _HUGE:
+        # A small table has its end on ordinary pages, because a huge page there would take memory that is never used. Linux does
+        # not extend such memory in place.
+        size = 8 * _slots(place)
+        huge = len(self._memory) if size >= _EXTENDED else size // _HUGE * _HUGE
+        if huge:
             with suppress(AttributeError, OSError):
-                self._memory.madvise(mmap.MADV_HUGEPAGE)
+                self._memory.madvise(mmap.MADV_HUGEPAGE, 0, huge)
         self.slots = np.frombuffer(self._memory, np.uint64)[: _slots(place)]
 
     def _describe(self, new: Place, old: Place) -> None:
@@ -199,6 +209,6 @@ def _slots(place: Place) -> int:
 
 
 def _size(place: Place) -> int:
-    """Return the bytes of memory for a table."""
+    """Return the bytes of address space for a table: Linux puts whole huge pages where they need not be split."""
     size = 8 * _slots(place)
-    return size if size < _LARGE - _HUGE else -(-size // _HUGE) * _HUGE
+    return size if size < _HUGE else -(-size // _HUGE) * _HUGE
