@@ -58,6 +58,7 @@ class BandTable:
         self._factor = 1.5 if bands >= 8 else 1.25
         self._phase = self._factor ** (number / bands)
         self.turns = turns
+        self._turned_at = -1
         self._memory: Any = None
         self.slots: Slots = np.zeros(0, np.uint64)
         if saved is None:
@@ -119,9 +120,11 @@ class BandTable:
         old_bits, limit = int(old[PARTITION_BITS]), int(old[LIMIT])
         # Ordinals need bits; with some to spare, so that the table is full before they need another.
         bits = max(old_bits, min(32, (2 * last).bit_length()) - _FREE_BITS)
-        crowded = count < limit * _CROWDED and bits == old_bits
+        # Once, that is: where keys meet in a partition, and not in buckets, only more room helps.
+        crowded = count < limit * _CROWDED and bits == old_bits and self._turned_at != count
         if crowded:
             self.turns += 1
+            self._turned_at = count
         elif count >= limit or bits == old_bits:
             limit = self._next_limit(max(count, limit))
         new = self._layout(limit, bits)

@@ -351,3 +351,28 @@ def test_many_bands_and_many_rows_that_wait_for_an_answer(bands: int) -> None:
     assert index.resolve(keys, 0, lambda *_: True).all()
     assert not index.resolve(keys, 1500, lambda *_: True).any()
     assert index.kept == 1500
+
+
+def test_memory_is_at_most_eleven_bytes_a_document_and_band_at_every_moment() -> None:
+    """Tables of one size would all be half empty at the same time; these grow in turns."""
+    bands, step = 16, 20_000
+    index = BandIndex(bands)
+    worst = 0.0
+    for first in range(0, 500_000, step):
+        index.resolve(random_keys(first, bands, step, 2**62), first, Judge(0, 0))
+        if index.kept >= 200_000:
+            worst = max(worst, index.nbytes / index.kept / bands)
+    assert 8.5 < worst <= 11
+
+
+def test_an_empty_index_is_small() -> None:
+    assert BandIndex(21).nbytes < 100_000
+
+
+def test_keys_that_crowd_one_partition_find_room() -> None:
+    """A table that spreads such keys anew without growing would do that for ever."""
+    index, reference = BandIndex(1), Reference(1, 16)
+    keys = (np.arange(1, 400, dtype=np.uint64) << np.uint64(20)).reshape(1, -1)
+    assert index.resolve(keys, 2**32 - 1000, Judge(0, 0)).all()
+    reference.resolve(keys, 2**32 - 1000, Judge(0, 0))
+    assert candidates(index, keys) == [reference.candidates(keys, row) for row in range(keys.shape[1])]
