@@ -317,6 +317,7 @@ def test_filters_say_when_they_are_full_and_what_to_do() -> None:
     index = BandIndex(bands, max_memory=limit)
     with pytest.raises(RecipeError, match=r"max_index_memory.*near = false"):
         index.resolve(random_keys(1, bands, 5000, 10**15), 0, Judge(0, 0))
+    assert index._filters is not None
     capacity = index._filters.capacity
     assert error_rate(capacity, bands - 1, limit) <= HIGHEST_ERROR_RATE < error_rate(capacity + 1, bands - 1, limit)
     assert index.kept == capacity + 1
