@@ -26,11 +26,15 @@ from corpusmill.stages.banding import detection_probability
 from corpusmill.stages.index_plan import HIGHEST_ERROR_RATE
 from corpusmill.stages.memory_limit import usable_memory
 
-__all__ = ["Volume", "estimated_volume", "free_disk", "index_needs", "pairs_found"]
+__all__ = ["TYPICAL_BYTES", "Volume", "estimated_volume", "free_disk", "index_needs", "pairs_found"]
+
+TYPICAL_BYTES = 3_000
+"""Bytes of a document where there is none to look at: the mean of web pages after extraction."""
 
 _FILES = 5  # of each format that are looked into
 _LOOK = "4MB"  # of each of them
 _ONE_DOCUMENT = {"html", "text"}  # formats of which a file is a document
+_MOST = 1 << 32  # documents that an index can number
 _SHINGLE_SHARE = 1.2  # bytes of stored shingles for a byte of text
 _SIMILARITIES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
@@ -118,6 +122,12 @@ def index_needs(stage: Deduplicate, volume: Volume, room: int | None = None) -> 
             f"those behind are judged by filters, unverified, and one in {1 / plan.error_rate:,.0f} of them is removed by mistake"
         )
     memory = usable_memory()
+    if volume.documents > _MOST:
+        raise RecipeError(
+            f"deduplicate: an index numbers {_MOST:,} documents, not {volume.documents:,}: divide the input into several outputs "
+            "and compare them with --against"
+        )
+    smaller = "set max_index_memory, use fewer bands, or near = false" if stage.near else "use a machine with more"
     if plan.error_rate > HIGHEST_ERROR_RATE:
         raise RecipeError(
             f"deduplicate: {volume.documents:,} documents do not fit into max_index_memory {stage.max_index_memory}: "
@@ -126,7 +136,7 @@ def index_needs(stage: Deduplicate, volume: Volume, room: int | None = None) -> 
     if plan.memory > memory:
         raise RecipeError(
             f"deduplicate: the index of {volume.documents:,} documents takes {size(plan.memory)} of memory and this machine "
-            f"has {size(memory)}: set max_index_memory, use fewer bands, or near = false"
+            f"has {size(memory)}: {smaller}"
         )
     if room is not None and disk > room:
         raise RecipeError(

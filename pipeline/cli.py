@@ -221,7 +221,7 @@ def _check(
     expect: int | None = None,
     output: Path | None = None,
 ) -> None:
-    from corpusmill.capacity import Volume, estimated_volume, free_disk, index_needs, pairs_found
+    from corpusmill.capacity import TYPICAL_BYTES, Volume, estimated_volume, free_disk, index_needs, pairs_found
     from corpusmill.chain import cut
     from corpusmill.discover import discover
     from corpusmill.explain import explain_document, sample_documents
@@ -247,7 +247,7 @@ def _check(
             click.echo(f"{named.name}: {named.stage.ordered.capacity()}")
     if not inputs:
         for named in near if expect else ():
-            for line in index_needs(named.stage, Volume(expect or 0, 0)):
+            for line in index_needs(named.stage, Volume(expect or 0, (expect or 0) * TYPICAL_BYTES)):
                 click.echo(f"{named.name}: {line}")
         return
     found = discover(inputs, settings.input)

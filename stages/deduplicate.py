@@ -7,6 +7,7 @@ tables and its hashing in Python cost 5 kB a document and took 5 MB/s, which is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from corpusmill.stages.near_index import NearIndex
 
 __all__ = ["Deduplicate", "saved_index"]
+
+_INDEX_FOLDER = re.compile(r"deduplicate(?:#(\d+))?-(\d+)")
+_BEGUN, _DONE = b'{"event":"run"', b'{"event":"done"'  # how lines of a journal begin
 
 
 class Deduplicate(CorpusStage, frozen=True, kw_only=True):
@@ -195,19 +199,27 @@ class Deduplicate(CorpusStage, frozen=True, kw_only=True):
 
 
 def saved_index(output: str) -> Path:
-    """Return the folder of the newest index of duplicates in the output directory of a run.
+    """Return the folder of the newest index of the last `deduplicate` stage in the output directory of a finished run.
 
     Raises:
-        RecipeError: there is none.
+        RecipeError: there is none, or the run has not finished: it would stand for the whole corpus.
 
     """
-    heads = Path(output).glob("state/index/deduplicate*/index.json")
-    folders = sorted((head.parent for head in heads), key=lambda folder: int(folder.name.rpartition("-")[2]))
-    if not folders:
+    found: dict[tuple[int, int], Path] = {}
+    for head in Path(output).glob("state/index/deduplicate*/index.json"):
+        if match := _INDEX_FOLDER.fullmatch(head.parent.name):
+            found[int(match[1] or 1), int(match[2])] = head.parent
+    if not found:
         raise RecipeError(
             f"deduplicate: {output} has no index in state/index/; name the output of a finished run that removes duplicates"
         )
-    return folders[-1]
+    journal = Path(output, "state", "journal.jsonl")
+    lines = journal.read_bytes().splitlines() if journal.is_file() else []  # none: made by `write_index`
+    if sum(line.startswith(_BEGUN) for line in lines) > sum(line.startswith(_DONE) for line in lines):
+        raise RecipeError(
+            f"deduplicate: the run into {output} has not finished; run it to its end before it is compared with"
+        )
+    return found[max(found)]
 
 
 def _named(ids: pa.Array) -> pa.Array:

@@ -170,7 +170,9 @@ class NearIndex:
         limit = self._settings.alarm_cluster_size
         for cluster in largest:
             if cluster["documents"] > limit:
-                yield f"{cluster['documents'] - 1:,} documents were removed as duplicates of {cluster['id']}"
+                # An id is data: as a line of its own, or written backwards, it could pose as something else.
+                id_ = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cluster["id"])
+                yield f"{cluster['documents'] - 1:,} documents were removed as duplicates of {id_}"
         if full := self._bands.full_keys:
             yield (
                 f"{full:,} times a kept document found a bucket full: more than {self._settings.bucket_size} documents that are "
@@ -276,7 +278,8 @@ class ReferenceIndex:
         offsets, ordinals, bands = self._bands.query(keys)
         for at in np.flatnonzero(np.diff(offsets)).tolist():
             part = slice(offsets[at], offsets[at + 1])
-            match = verifier(mine, first + row + at, self._store, ordinals[part], bands[part])
+            near = self._banding is not None
+            match = verifier(mine, first + row + at, self._store, ordinals[part], bands[part], near=near)
             if match is not None:
                 drop, _ = match
                 found[row + at] = Drop(f"{drop.reason}_against", drop.value, drop.limit, drop.ref)

@@ -124,6 +124,10 @@ class SketchStore:
         return found
 
     def _find(self, ordinal: int) -> tuple[_Batch, int]:
+        if ordinal >= self.documents:
+            raise OutputMismatchError(
+                f"the index names document {ordinal:,} of {self.documents:,}: it was changed; remove state/index/ of that output"
+            )
         at = bisect_right(self._starts, ordinal) - 1
         # A split without documents begins where the next one does; the last that begins here is the one that has it.
         part = self._open.get(at)

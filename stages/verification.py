@@ -25,7 +25,10 @@ __all__ = ["Ordinals", "Verification", "Verifier"]
 Ordinals = npt.NDArray[np.uint32]
 Verification = Literal["exact", "estimate", "none"]
 
-_FAR = 6.0  # standard deviations by which a signature may underestimate: more happens once in a thousand million pairs
+# How far a signature may underestimate before its document is not compared: in standard deviations, and in values that differ.
+# The second counts near 1, where few values differ and their number is far from normal. With 128 permutations a pair right at the
+# threshold lies farther off less than once in 10^7 cases; the bands miss one in 400.
+_FAR_DEVIATIONS, _FAR_VALUES = 6.0, 12
 
 
 class Verifier:
@@ -36,21 +39,31 @@ class Verifier:
         self.limit = threshold
         self._verify = verify
         deviation = math.sqrt(threshold * (1 - threshold) / permutations)
-        self._floor = threshold - _FAR * deviation
+        self._floor = threshold - max(_FAR_DEVIATIONS * deviation, _FAR_VALUES / permutations)
         self.counts: Counter[str] = Counter()
         """Candidates by how they were compared; `far` ones were left out."""
 
     def __call__(
-        self, mine: SketchStore, ordinal: int, theirs: SketchStore, candidates: Ordinals, bands: Ordinals
+        self,
+        mine: SketchStore,
+        ordinal: int,
+        theirs: SketchStore,
+        candidates: Ordinals,
+        bands: Ordinals,
+        *,
+        near: bool = True,
     ) -> tuple[Drop, int] | None:
-        """Return the verdict on a document of *mine* and the candidate of *theirs* that it duplicates."""
+        """Return the verdict on a document of *mine* and the candidate of *theirs* that it duplicates.
+
+        Where *theirs* holds no signatures (*near* is false), only contents are compared.
+        """
         same = candidates[bands == 0]
         if len(same):
             content = mine.content(ordinal)
             for candidate in same.tolist():
                 if theirs.content(candidate) == content:
                     return Drop("exact_duplicate", 1.0, None, theirs.id(candidate)), candidate
-        return self._nearest(mine, ordinal, theirs, candidates.tolist()) if self._near else None
+        return self._nearest(mine, ordinal, theirs, candidates.tolist()) if near and self._near else None
 
     def _nearest(
         self, mine: SketchStore, ordinal: int, theirs: SketchStore, candidates: Sequence[int]

@@ -183,7 +183,8 @@ def _candidates(
             count = entries_of(table_at(places[band]), places[band], keys[band, row], scratch)
         for number in range(count):
             ordinal = scratch[number]
-            if ordinal >= first and state[ordinal - first] == WAITING:
+            # A damaged table may name any document; reading beyond the batch must not be what that does.
+            if ordinal >= first and ordinal - first < np.uint64(state.size) and state[ordinal - first] == WAITING:
                 return -1
             at = end
             while at > begin and ordinals[at - 1] > ordinal:

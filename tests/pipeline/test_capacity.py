@@ -59,9 +59,14 @@ def test_the_needs_grow_with_the_documents() -> None:
 
 def test_a_run_that_cannot_fit_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RecipeError, match=r"of memory and this machine has .*: set max_index_memory"):
-        index_needs(Deduplicate(), Volume(10**10, 10**13))
+        index_needs(Deduplicate(), Volume(10**9, 10**12))
     with pytest.raises(RecipeError, match=r"do not fit into max_index_memory 1GB: give it"):
         index_needs(Deduplicate(max_index_memory="1GB"), Volume(10**9, 10**12))
+    with pytest.raises(RecipeError, match="numbers 4,294,967,296 documents"):
+        index_needs(Deduplicate(near=False), Volume(5 * 10**9, 10**12))
+    monkeypatch.setattr(capacity, "usable_memory", lambda: 10**9)
+    with pytest.raises(RecipeError, match="use a machine with more"):
+        index_needs(Deduplicate(near=False), Volume(10**9, 10**12))
     with pytest.raises(RecipeError, match='set verify = "estimate"'):
         index_needs(Deduplicate(), Volume(10**6, 10**10), room=10**9)
 
@@ -92,12 +97,14 @@ def test_check_prints_the_curve_and_the_needs(tmp_path: Path) -> None:
     result = checked(str(tmp_path))
     assert "deduplicate: 20 bands of 6 rows find" in result.output
     assert "deduplicate: index of at most 20 documents" in result.output
-    assert "index of at most 5,000,000 documents" in checked("--expect", "5000000").output
+    assert "index of at most 5,000,000 documents: 1.16 GB of memory (231 bytes a document), 21.8 GB of disk" in (
+        checked("--expect", "5000000").output
+    )
 
 
 def test_check_and_dry_run_refuse_what_cannot_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines(20))
-    assert isinstance(checked(str(tmp_path), "--expect", "20000000000").exception, RecipeError)
+    assert isinstance(checked(str(tmp_path), "--expect", "2000000000").exception, RecipeError)
     monkeypatch.setattr(capacity, "free_disk", lambda _: 1000)
     refused = CliRunner().invoke(cli, ["run", str(tmp_path), str(tmp_path / "out"), "--dry-run"])
     assert "1,000 B are free" in str(refused.exception) or "1 kB are free" in str(refused.exception)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,8 +16,9 @@ from corpusmill.journal import Journal
 from corpusmill.manifest import read_manifest
 from corpusmill.recipe import load_recipe
 from corpusmill.run import run
-from corpusmill.schemas import RecipeError
+from corpusmill.schemas import OutputMismatchError, RecipeError
 from corpusmill.schemas.manifest import SegmentRecord
+from corpusmill.stages.deduplicate import saved_index
 from corpusmill.stages.near_index import NearIndex
 from corpusmill.summary import summary
 from support import SMALL_STEPS, prose, stop_after
@@ -291,3 +293,49 @@ def test_many_bands_and_many_duplicates(recipe: Path, tmp_path: Path) -> None:
         "input.split_size=1MB",
     )
     assert refs(output) == {f"b{n}": f"a{n}" for n in range(600)}
+
+
+def test_of_several_deduplicators_the_last_one_is_compared_with(recipe: Path, crawl: Path, tmp_path: Path) -> None:
+    twice = tmp_path / "twice.toml"
+    twice.write_text('[[stage]]\nkind = "deduplicate"\nnear = false\n' + RECIPE)
+    known = tmp_path / "known"
+    ran(twice, [crawl / "day0.jsonl"], known)
+    assert [name.partition("-")[0] for name in saved(known)] == ["deduplicate#2", "deduplicate"]
+    (known / "state" / "index" / "deduplicate-old").mkdir()
+    assert saved_index(str(known)).name.startswith("deduplicate#2-")
+    output = tmp_path / "out"
+    ran(recipe, [crawl / "day1.jsonl"], output, f'deduplicate.against=["{known}"]')
+    assert refs(output) == {f"day1-{n}": f"day0-{n}" for n in range(15, 20)}
+
+
+def test_a_run_that_has_not_finished_is_not_compared_with(
+    recipe: Path, crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = tmp_path / "known"
+    ran(recipe, [crawl / "day0.jsonl"], known)
+    with monkeypatch.context() as patch:
+        stop_after(patch, len(Journal(known / "state" / "journal.jsonl").events) + 3)
+        with pytest.raises(KeyboardInterrupt):
+            ran(recipe, [crawl], known)
+    with pytest.raises(RecipeError, match=r"the run into .* has not finished"):
+        ran(recipe, [crawl], tmp_path / "out", f'deduplicate.against=["{known}"]')
+
+
+def test_a_changed_table_is_named_and_not_followed(recipe: Path, crawl: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    ran(recipe, [crawl / "day0.jsonl"], output)
+    (folder,) = (output / "state" / "index").iterdir()
+    for path in folder.glob("bands/*.u64"):
+        slots = np.fromfile(path, np.uint64)
+        np.where(slots == 0, slots, slots | np.uint64(1 << 12)).astype(np.uint64).tofile(path)
+    with pytest.raises(OutputMismatchError, match=r"it was changed; remove state/index/"):
+        ran(recipe, [crawl], output)
+
+
+def test_an_id_cannot_pose_as_a_line_of_the_summary(recipe: Path, tmp_path: Path) -> None:
+    rows = [{"id": f"a\nALARM{n}\u202e", "text": prose(1, 50)} for n in range(3)]
+    (tmp_path / "site.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    output = tmp_path / "out"
+    ran(recipe, [tmp_path / "site.jsonl"], output, "deduplicate.alarm_cluster_size=2")
+    (alarm,) = read_manifest(output).corpus_stages["deduplicate"]["alarms"]
+    assert alarm == {"alarm": r"2 documents were removed as duplicates of a\nALARM0\u202e"}

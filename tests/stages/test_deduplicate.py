@@ -341,3 +341,31 @@ def test_what_filters_cannot_hold_ends_the_run_with_the_way_out() -> None:
     texts = [" ".join(prose(seed, 60)) for seed in range(400)]
     with pytest.raises(RecipeError, match="raise max_index_memory"):
         stage.judge(pa.record_batch({"text": texts}))
+
+
+def test_contents_that_share_a_key_are_told_apart_where_the_other_corpus_has_no_signatures(tmp_path: Path) -> None:
+    """Keys are 47 bits of the content hash: among 10^7 and 10^8 documents seven pairs share one by chance."""
+    known = Deduplicate(near=False)
+    old = known.sketch()(pa.record_batch({"id": ["k"], "text": [" ".join(prose(1))]}))
+    content = bytearray(old.column("content")[0].as_py())
+    content[-1] ^= 1  # behind the key
+    twin = old.set_column(1, "content", pa.array([bytes(content)], pa.binary(16)))
+    index = known.open_index()
+    index.add(0, pa.Table.from_batches([twin]))
+    folder = tmp_path / "known" / "state" / "index" / "deduplicate-000000"
+    folder.mkdir(parents=True)
+    index.save(folder, "../../sketches/split-{split:06d}-0.arrow")
+    path = tmp_path / "known" / "state" / "sketches" / "split-000000-0.arrow"
+    path.parent.mkdir()
+    with pa.ipc.new_stream(str(path), twin.schema) as stream:
+        stream.write_batch(twin)
+    stage = Deduplicate(against=(str(tmp_path / "known"),))
+    assert stage.judge(pa.record_batch({"text": [" ".join(prose(1))]}))[1].null_count == 1
+
+
+@pytest.mark.parametrize("threshold", [0.8, 0.9, 0.99, 0.999])
+def test_near_one_the_signature_is_trusted_less(threshold: float) -> None:
+    """At 0.999, 12 of 128 values may differ, where six standard deviations are two and a half."""
+    for permutations in (16, 128):
+        floor = Verifier(True, threshold, permutations, "exact")._floor
+        assert floor <= threshold - 12 / permutations + 1e-9
