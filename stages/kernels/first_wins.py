@@ -205,6 +205,7 @@ def _keep(
     places: Any,
     keys: Any,
     known: Any,
+    any_known: Any,
     row: Any,
     first: Any,
     entries: Any,
@@ -218,11 +219,12 @@ def _keep(
         _take_out(places, keys, known, row, first + np.uint64(row))
         state[row] = FILTERED
         return True
-    band = _put_in(places, keys, known, row, first + np.uint64(row), entries, cursor[BAND], changed, cursor)
-    if band < places.shape[0]:
-        cursor[BAND] = band
-        return False
-    cursor[BAND] = 0
+    if any_known[row]:
+        band = _put_in(places, keys, known, row, first + np.uint64(row), entries, cursor[BAND], changed, cursor)
+        if band < places.shape[0]:
+            cursor[BAND] = band
+            return False
+        cursor[BAND] = 0
     if filters.shape[0]:
         add_to_filters(filters, keys, places.shape[0], row)
     state[row] = KEEP
@@ -271,7 +273,7 @@ def decide(
         if verdicts[number]:
             _take_out(places, keys, known, row, first + np.uint64(row))
             state[row] = DROP
-        elif not _keep(places, keys, known, row, first, entries, state, cursor, changed, filters):
+        elif not _keep(places, keys, known, any_known, row, first, entries, state, cursor, changed, filters):
             return GROW
         cursor[SETTLED] += 1
     if cursor[SETTLED] == cursor[ASKED]:
@@ -310,7 +312,7 @@ def decide(
                 if filters.shape[0]:  # what the filters say of the next row depends on whether this one is kept
                     return ASK
                 continue
-        if not _keep(places, keys, known, row, first, entries, state, cursor, changed, filters):
+        if not _keep(places, keys, known, any_known, row, first, entries, state, cursor, changed, filters):
             return GROW
         cursor[ROW] += 1
     return ASK if cursor[ASKED] else DONE
