@@ -319,6 +319,7 @@ class BandIndex:
                 cursor,
                 filters,
                 use.marks,
+                use.marked,
                 use.changed,
                 use.scratch,
                 use.asked,
@@ -354,6 +355,7 @@ class _Buffers:
     def __init__(self, bands: int, entries: int) -> None:
         self.cursor = np.zeros(first_wins.CURSOR_COLUMNS, np.int64)
         self.marks = np.zeros(first_wins.MARKS, np.uint64)
+        self.marked = np.zeros(first_wins.MARKS, np.uint32)
         self.changed = np.zeros(first_wins.MARKS, np.uint64)
         self.seen = np.zeros(_SEEN, np.uint32)
         self.scratch = np.empty(entries + band_table.PER_PAIR, np.uint64)

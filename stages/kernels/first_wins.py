@@ -54,11 +54,11 @@ __all__ = [
 DONE, ASK, GROW, STOP = range(4)
 """What `decide` returns: every row is decided; rows wait for verdicts; table `BAND` has no room; as many are kept as may be."""
 
-ROW, ASKED, ANSWERED, SETTLED, BAND, KEPT, KEPT_LIMIT, CHANGES = range(8)
+ROW, ASKED, ANSWERED, SETTLED, BAND, KEPT, KEPT_LIMIT, CHANGES, MARKED = range(9)
 """Columns of a cursor: the next row; rows shown to the caller; how many of those have a verdict, and how many were settled by it;
 where a row goes on whose table had to grow; documents kept in all; how many may be; entries
-added to keys that had some."""
-CURSOR_COLUMNS = 8
+added to keys that had some; marks that are set."""
+CURSOR_COLUMNS = 9
 
 UNDECIDED, KEEP, DROP, WAITING, FILTERED = range(5)
 """The state of a row."""
@@ -93,12 +93,15 @@ def _waits_for_another(marks: Any, keys: Any, known: Any, row: Any) -> Any:
 
 
 @kernel
-def _mark(marks: Any, keys: Any, known: Any, row: Any) -> Any:
-    """Mark the keys with entries under which a row that waits may be entered."""
+def _mark(marks: Any, marked: Any, cursor: Any, keys: Any, known: Any, row: Any) -> Any:
+    """Mark the keys with entries under which a row that waits may be entered, and list the marks in *marked*."""
     for band in range(known.shape[1]):
         if known[row, band] & 1:
             mark, place = _find_mark(marks, keys[band, row], band)
-            marks[place] = mark
+            if marks[place] == _0:
+                marks[place] = mark
+                marked[cursor[MARKED]] = place
+                cursor[MARKED] += 1
 
 
 @kernel
@@ -248,6 +251,7 @@ def decide(
     cursor: Any,
     filters: Any,
     marks: Any,
+    marked: Any,
     changed: Any,
     scratch: Any,
     asked: Any,
@@ -278,7 +282,11 @@ def decide(
         cursor[SETTLED] += 1
     if cursor[SETTLED] == cursor[ASKED]:
         cursor[ASKED] = cursor[ANSWERED] = cursor[SETTLED] = 0
-        marks[:] = _0
+        for mark in range(
+            cursor[MARKED]
+        ):  # one by one: clearing all places takes longer than the rest, where each row waits alone
+            marks[marked[mark]] = _0
+        cursor[MARKED] = 0
     most = entries * places.shape[0]
     while cursor[ROW] < keys.shape[1]:
         row = cursor[ROW]
@@ -303,7 +311,7 @@ def decide(
             if end < 0:
                 return ASK
             if end > begin:
-                _mark(marks, keys, known, row)
+                _mark(marks, marked, cursor, keys, known, row)
                 asked[asking] = row
                 ends[asking + 1] = end
                 state[row] = WAITING
