@@ -1,7 +1,7 @@
 """Make the character table of signatures: stages/data/characters_v1.txt. Run once, for version 1; the file is frozen.
 
-    python3.13 -m venv /tmp/unicode && /tmp/unicode/bin/pip install unicodedata2==18.0.0 regex==2026.11.15
-    /tmp/unicode/bin/python docs/build_characters.py > stages/data/characters_v1.txt
+    python3.13 -m venv .unicode && .unicode/bin/pip install unicodedata2==18.0.0 regex==2026.11.15
+    .unicode/bin/python docs/build_characters.py > stages/data/characters_v1.txt
 
 unicodedata2 has the categories, regex the scripts and White_Space, both of Unicode 18.0. Neither has lower case: it comes from
 the interpreter (Python 3.13: Unicode 15.1), and for capital letters that are younger than it from regex, as the one small letter

@@ -29,7 +29,7 @@ from corpusmill.stages.memory_limit import usable_memory
 __all__ = ["TYPICAL_BYTES", "Volume", "estimated_volume", "free_disk", "index_needs", "pairs_found"]
 
 TYPICAL_BYTES = 3_000
-"""Bytes of a document where there is none to look at: the mean of web pages after extraction."""
+"""Bytes of a document where there is none to look at: an assumption; name inputs for an estimate."""
 
 _FILES = 5  # of each format that are looked into
 _LOOK = "4MB"  # of each of them

@@ -69,7 +69,7 @@ class Deduplicate(CorpusStage, frozen=True, kw_only=True):
     near duplicates behind many documents of one template are missed."""
     max_index_memory: str | None = None
     """Cap on the memory of the index, for example `"8GB"`. When its tables reach it they become Bloom filters, which hold
-    about four times as many documents and cannot be verified: from then on near duplicates have no `ref`."""
+    about five times as many documents and cannot be verified: from then on near duplicates have no `ref`."""
     against: tuple[str, ...] = ()
     """Output directories of other runs: what those corpora hold is dropped here. Nothing is added to them."""
     clusters: bool = False
