@@ -1,9 +1,10 @@
 """Whether a document duplicates a candidate that the bands name: by content, by its shingles, or by its signature.
 
 Banding alone is not trusted. At the usual 14 x 8 bands it removes documents whose best kept neighbour has a Jaccard
-similarity below 0.5; checking candidates against the kept document's own shingles raised F1 from 0.857 to 0.9996 on
-a benchmark with exact all-pairs truth (benchmarks/results/dedup.md). Comparing shingles for every candidate would take most of the time on templated
-sites, where hundreds of pages share bands below the threshold, so those whose signatures lie far below it are left out.
+similarity below 0.5; checking candidates against the kept document's own shingles raised F1 from 0.857 to 0.9996 on a
+benchmark with exact all-pairs truth (benchmarks/results/dedup.md). Comparing shingles for every candidate would take most
+of the time on templated sites, where hundreds of pages share bands below the threshold, so those whose signatures lie far
+below it are left out.
 """
 
 from __future__ import annotations
