@@ -92,13 +92,18 @@ def datasketch_permutations(number: int, legacy: bool) -> tuple[Hashes, Hashes]:
 
 
 @functools.cache
-def _ascii_tables() -> tuple[Hashes, npt.NDArray[np.uint8]]:
-    """Return what kernels look up for ASCII: the value of each character in a word (0: in none), and its lower case."""
-    table = character_table()
+def ascii_characters(kind: WordKind) -> Hashes:
+    """Return what the kernel looks up for each ASCII character, shape (128, 4); the columns are those of kernels/text.py."""
+    from corpusmill.stages.kernels.text import FACTOR, FORM, VALUE, WORD_FACTOR
+
+    table = character_table(kind)
     values = list(_splitmix64(int.from_bytes(b"letters1", "big"), 128))
-    letters = np.array([values[table.lower(code)] if table.kind(code) == WORD else 0 for code in range(128)], np.uint64)
-    lowered = [ord(" ") if table.kind(code) == SPACE else table.lower(code) for code in range(128)]
-    return readonly(letters), readonly(np.array(lowered, np.uint8))
+    found = np.zeros((128, 4), np.uint64)
+    for code in range(128):
+        if table.kind(code) == WORD:
+            found[code, VALUE], found[code, FACTOR] = values[table.lower(code)], WORD_FACTOR
+        found[code, FORM] = ord(" ") if table.kind(code) == SPACE else table.lower(code) | 256
+    return readonly(found)
 
 
 def run_v1(buffers: TextBuffers, size: int, permutations: int, kind: WordKind, keep: bool) -> Sketches:
@@ -131,7 +136,7 @@ def run_v1(buffers: TextBuffers, size: int, permutations: int, kind: WordKind, k
             data,
             starts[cut],
             ends[cut],
-            *_ascii_tables(),
+            ascii_characters(kind),
             *character_table(kind),
             size,
             factors,

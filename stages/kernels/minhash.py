@@ -19,6 +19,7 @@ _32 = np.uint64(32)
 BLOCK = (
     4096  # shingles whose 32-bit halves are permuted at once: 16 kB stay in the first-level cache for all permutations
 )
+_TOGETHER = 1024  # shingles made at once
 LANES = 64  # a block is filled up to a multiple of this, so that the vector loop has no remainder
 
 
@@ -34,17 +35,18 @@ def shingle(words: Any, count: int, size: int, out: Any, position: int) -> None:
     if count == 0:
         return
     size = min(size, count)
-    hashed, leaving = np.uint64(0), np.uint64(1)
-    for place in range(size):
-        hashed = hashed * _SHINGLE + words[place]
-        leaving *= _SHINGLE
-    out[position] = hashed
-    # The polynomial of the next shingle is that of this one, a word longer at its end and a word shorter at its start.
-    for first in range(1, count - size + 1):
-        hashed = hashed * _SHINGLE + (words[first + size - 1] - words[first - 1] * leaving)
-        out[position + first] = hashed
-    for place in range(position, position + count - size + 1):
-        out[place] = mix(out[place])
+    number = count - size + 1
+    for begin in range(0, number, _TOGETHER):
+        length = min(_TOGETHER, number - begin)
+        made = out[position + begin : position + begin + length]
+        # One word of many shingles after another, not one shingle after another: that, vector registers can do.
+        made[:] = words[begin : begin + length]
+        for word in range(1, size):
+            following = words[begin + word : begin + word + length]
+            for place in range(length):
+                made[place] = made[place] * _SHINGLE + following[place]
+        for place in range(length):
+            made[place] = mix(made[place])
 
 
 @kernel
@@ -82,8 +84,7 @@ def sketch(
     data: Any,
     starts: Any,
     ends: Any,
-    letters: Any,
-    lowered: Any,
+    characters: Any,
     page_of: Any,
     pages: Any,
     size: int,
@@ -102,7 +103,7 @@ def sketch(
     position = 0
     total = 0
     for row in range(starts.size):
-        count, position = scan(data, starts[row], ends[row], letters, lowered, page_of, pages, words, out, position)
+        count, position = scan(data, starts[row], ends[row], characters, page_of, pages, words, out, position)
         out_offsets[row + 1] = position
         number = shingle_count(count, size)
         if keep or factors.size:

@@ -1,7 +1,7 @@
 """From the bytes of a text to the hashes of its words and to its normalized bytes, in one scan.
 
 ASCII, eight bytes at a time, is taken without a branch: what a byte does to the word hash, to the output and to the counts is
-arithmetic on two table look-ups, because words end after five letters on average and a branch on that is mispredicted every
+arithmetic on one row of a table, because words end after five letters on average and a branch on that is mispredicted every
 time. Everything is unsigned: numba guards signed indices against being negative.
 """
 
@@ -14,11 +14,15 @@ import numpy as np
 from corpusmill.stages.characters import SPACE, UNSPACED, WORD
 from corpusmill.stages.kernels import kernel
 
-__all__ = ["decode", "encode", "letter", "mix", "scan"]
+__all__ = ["FACTOR", "FORM", "VALUE", "WORD_FACTOR", "decode", "encode", "letter", "mix", "scan"]
+
+VALUE, FACTOR, FORM = range(3)
+"""Columns of the table of ASCII characters: the value in a word hash (0: in no word); what the hash so far is multiplied by
+(0 where no word goes on); the lower case, a space for white space, and 256 more for anything else."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _LETTERS = np.uint64(int.from_bytes(b"letters1", "big"))
-_WORD = np.uint64(0xF1357AEA2E62A9C5)
+WORD_FACTOR = np.uint64(0xF1357AEA2E62A9C5)
 
 _0, _1, _2, _3, _4, _5, _6, _7, _8, _12, _18 = (np.uint64(number) for number in (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 18))
 _27, _30, _31 = np.uint64(27), np.uint64(30), np.uint64(31)
@@ -115,28 +119,28 @@ def _is_ascii(data: Any, at: np.uint64) -> bool:
 
 @kernel
 def _step(
-    value: np.uint64,
-    small: np.uint8,
+    characters: Any,
+    byte: np.uint8,
     words: Any,
     count: np.uint64,
     hashed: np.uint64,
     inside: np.uint64,
     out: Any,
     to: np.uint64,
-    blank: np.uint64,
+    solid: np.uint64,
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]:
-    """Take one ASCII character, whose value in a word is *value* and whose lower case is *small*, without a branch.
+    """Take one ASCII character without a branch.
 
-    A word is stored at every step and counted where it ends; so is the output byte, and a second blank overwritten.
+    A word is stored at every step and counted where it ends; so is the output byte, and a second blank overwritten. *solid* is 1
+    behind a byte that stays, whatever follows.
     """
-    is_word = np.uint64(value != _0)
-    is_blank = np.uint64(small == 32)
-    out[to] = small
-    to += _1 - (is_blank & blank)
+    value, factor, form = characters[byte, VALUE], characters[byte, FACTOR], characters[byte, FORM]
+    is_word = factor & _1
+    out[to] = np.uint8(form & np.uint64(255))
+    to += (form >> _8) | solid
     words[count] = hashed
-    count += inside & (is_word ^ _1)
-    hashed = hashed * (_WORD & (_0 - is_word)) + value
-    return count, hashed, is_word, to, is_blank
+    count += inside & ~is_word
+    return count, hashed * factor + value, is_word, to, form >> _8
 
 
 @kernel
@@ -144,8 +148,7 @@ def scan(
     data: Any,
     start: int,
     end: int,
-    letters: Any,
-    lowered: Any,
+    characters: Any,
     page_of: Any,
     pages: Any,
     words: Any,
@@ -154,27 +157,22 @@ def scan(
 ) -> tuple[int, int]:
     """Scan one text: its word hashes to *words*, its normalized bytes to *out* from *position* on.
 
-    *letters* (128 of uint64) has the value of an ASCII character in a word and 0 for one that is in none, *lowered* (128 of
-    uint8) its lower case, a space for white space. *words* needs a place for every two bytes and two more, *out* three bytes for
-    each and four more (an invalid byte becomes three). Returns the number of words and the position after the last byte.
+    *characters* is `ascii_characters` of signature_kernels.py. *words* needs a place for every two bytes and two more, *out*
+    three bytes for each and four more (an invalid byte becomes three). Returns the number of words and the position after the
+    last byte.
     """
     at, last = np.uint64(start), np.uint64(end)
     begin = np.uint64(position)
     to = begin
-    count, hashed, inside, blank = _0, _0, _0, _1
+    count, hashed, inside, solid = _0, _0, _0, _0
     while at < last:
         while at + _8 <= last and _is_ascii(data, at):
             for place in range(8):
                 byte = data[at + np.uint64(place)]
-                count, hashed, inside, to, blank = _step(
-                    letters[byte], lowered[byte], words, count, hashed, inside, out, to, blank
-                )
+                count, hashed, inside, to, solid = _step(characters, byte, words, count, hashed, inside, out, to, solid)
             at += _8
         while at < last and data[at] < 128:
-            byte = data[at]
-            count, hashed, inside, to, blank = _step(
-                letters[byte], lowered[byte], words, count, hashed, inside, out, to, blank
-            )
+            count, hashed, inside, to, solid = _step(characters, data[at], words, count, hashed, inside, out, to, solid)
             at += _1
         while at < last and data[at] >= 128:
             code, at = decode(data, at, last)
@@ -182,14 +180,14 @@ def scan(
             kind = entry & 15
             if kind == SPACE:
                 out[to] = 32
-                to += _1 - blank
-                blank = _1
+                to += solid
+                solid = _0
             else:
                 code = np.uint64(np.int64(code) + np.int64(entry >> 4))
                 to = encode(code, out, to)
-                blank = _0
+                solid = _1
                 if kind == WORD:
-                    hashed = hashed * _WORD + letter(code)
+                    hashed = hashed * WORD_FACTOR + letter(code)
                     inside = _1
                     continue
             words[count] = hashed
@@ -200,7 +198,7 @@ def scan(
                 count += _1
     words[count] = hashed
     count += inside
-    if to > begin and blank:
+    if to > begin and not solid:
         to -= _1
     for place in range(np.int64(count)):
         words[place] = mix(words[place])
