@@ -51,6 +51,7 @@ _SEED = 20261121
 _SINGLE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f"  # kana, ideographs, Hangul, Thai
 _WORD = re.compile(rf"[{_SINGLE}]|[^\W{_SINGLE}]+")
 _LANGUAGES = {"chinese": "zh", "english": "en", "greek": "el", "polish": "pl", "russian": "ru"}
+_SECOND_LEVEL = {"ac", "co", "com", "edu", "go", "gob", "gouv", "gov", "id", "ltd", "me", "mil", "ne", "net", "or", "org", "web"}
 _HTML_TAG = re.compile(r"<html\b[^>]{0,2000}", re.IGNORECASE)
 _LANG = re.compile(r"""\s(?:xml:)?lang\s*=\s*["']?([a-z]{2,3})\b""", re.IGNORECASE)
 _ADDRESS = re.compile(r"""<(?:link|meta)\b[^>]*\b(?:canonical|og:url)\b[^>]*""", re.IGNORECASE)
@@ -127,8 +128,8 @@ def host_of(page: Page) -> str:
     """Return whose page it is: the registered part of the host of its URL, or of the URL that it gives as its own.
 
     Subdomains count as one host (`a.example.co.uk` is `example.co.uk`), since they share templates: a model that has seen
-    one has seen the other. Without a list of public suffixes the rule is a guess (a short label before a country's counts as
-    its suffix), wrong towards hosts that are too large. A page without any URL is a host of its own.
+    one has seen the other. In place of the list of public suffixes there is a rule, wrong towards hosts that are too large
+    (all blogs of one provider). A page without any URL is a host of its own.
     """
     host = _host(page.url or "") or _host(_own_address(page.html))
     if not host:
@@ -136,13 +137,13 @@ def host_of(page: Page) -> str:
     labels = host.split(".")
     if len(labels) < 3 or labels[-1].isdigit():
         return host
-    suffix = 2 if len(labels[-1]) == 2 and len(labels[-2]) <= 3 else 1
+    suffix = 2 if len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL else 1
     return ".".join(labels[-suffix - 1 :])
 
 
 def _host(url: str) -> str:
     try:
-        return (urlsplit(url).hostname or "").strip(".")
+        return (urlsplit(url if "//" in url else f"//{url}").hostname or "").strip(".")
     except ValueError:  # brackets that hold no address
         return ""
 
