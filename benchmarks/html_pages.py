@@ -51,7 +51,7 @@ _SEED = 20261121
 _SINGLE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f"  # kana, ideographs, Hangul, Thai
 _WORD = re.compile(rf"[{_SINGLE}]|[^\W{_SINGLE}]+")
 _LANGUAGES = {"chinese": "zh", "english": "en", "greek": "el", "polish": "pl", "russian": "ru"}
-_SECOND_LEVEL = {"ac", "co", "com", "edu", "go", "gob", "gouv", "gov", "id", "ltd", "me", "mil", "ne", "net", "or", "org", "web"}
+_SECOND_LEVEL = re.compile("ac|co|com|edu|go|gob|gouv|gov|id|ltd|me|mil|ne|net|nom|or|org|plc|sch|web")
 _HTML_TAG = re.compile(r"<html\b[^>]{0,2000}", re.IGNORECASE)
 _LANG = re.compile(r"""\s(?:xml:)?lang\s*=\s*["']?([a-z]{2,3})\b""", re.IGNORECASE)
 _ADDRESS = re.compile(r"""<(?:link|meta)\b[^>]*\b(?:canonical|og:url)\b[^>]*""", re.IGNORECASE)
@@ -137,7 +137,7 @@ def host_of(page: Page) -> str:
     labels = host.split(".")
     if len(labels) < 3 or labels[-1].isdigit():
         return host
-    suffix = 2 if len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL else 1
+    suffix = 2 if len(labels[-1]) == 2 and _SECOND_LEVEL.fullmatch(labels[-2]) else 1
     return ".".join(labels[-suffix - 1 :])
 
 
