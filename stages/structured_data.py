@@ -1,0 +1,349 @@
+r"""What a page says of itself in JSON-LD: texts of articles, posts, answers and products, in the author's own words.
+
+Many pages carry their text twice: as markup, and as `articleBody` or `text` of a JSON-LD object (vocabulary:
+https://schema.org/docs/full.html, syntax: https://www.w3.org/TR/json-ld11/). The second copy has no menus in it. Here it
+is read, not trusted: whether it is the text of the page is for the extractor to decide.
+
+Microdata was rejected as a source: it needs the tree, and it marks text that the extractor sees anyhow. JSON-LD is read as
+plain JSON; contexts are not expanded, because every page that was seen means schema.org, and a context lives on the network.
+
+Nothing is parsed that holds none of the names that matter: a page without them costs a search for five words. All is
+bounded: `MAXIMUM_BYTES` of JSON a page, and the depth and number of objects of `tolerant_json`. No function raises.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from typing import Any, Final, Literal
+
+import msgspec
+
+from corpusmill.stages.tolerant_json import MAXIMUM_DEPTH, MAXIMUM_NODES, read_json
+
+__all__ = [
+    "JSON_LD",
+    "MAXIMUM_BYTES",
+    "Post",
+    "StructuredData",
+    "plain_text",
+    "structured_data",
+    "unescaped",
+    "valid_marks",
+]
+
+JSON_LD: Final = 6
+"""Kind of a mark: the content of a `<script type="application/ld+json">`."""
+MAXIMUM_BYTES: Final = 2_000_000
+"""Bytes of JSON that are looked at in a page; blocks that do not fit into what is left are passed over. The largest of
+1,497 mixed pages has 153,116."""
+
+
+class Post(msgspec.Struct, frozen=True):
+    """One contribution to a discussion, or one side of a question and its answer."""
+
+    kind: Literal["answer", "comment", "post", "question"]
+    text: str
+
+
+class StructuredData(msgspec.Struct, frozen=True, kw_only=True):
+    """What the JSON-LD of a page holds, in the order of the page, as plain text without markup."""
+
+    article_bodies: tuple[str, ...] = ()
+    """Every `articleBody`, but of forum posts; https://schema.org/articleBody is "the actual body of the article"."""
+    posts: tuple[Post, ...] = ()
+    """`text` or `articleBody` of DiscussionForumPosting, Comment, Question and Answer, each before those below it."""
+    faq: tuple[Post, ...] = ()
+    """The same within an FAQPage: the questions are the `name` of a Question."""
+    product_descriptions: tuple[str, ...] = ()
+    """`description` of the products that the page is about: not of those that it lists."""
+    headline: str | None = None
+    """The first `headline` of an article or post, else of a page; at most 500 characters."""
+    published: str | None = None
+    """The first `datePublished` of the same, as written. Not of comments, reviews, listed items, books or films."""
+    types: tuple[str, ...] = ()
+    """Each `@type` once, without `https://schema.org/`, in blocks that were read or not; at most 64."""
+    rescued: int = 0
+    """Blocks that are not JSON and were read all the same."""
+
+
+_EMPTY: Final = StructuredData()
+
+
+def structured_data(page: bytes, marks: Any) -> StructuredData:
+    r"""Return what the JSON-LD of *page* holds. Never raises.
+
+    Args:
+        page: UTF-8.
+        marks: Rows of (kind, begin, end), byte offsets into *page*; only those of kind `JSON_LD` count, and rows that lie
+            outside of the page are passed over.
+
+    >>> page = b'{"@type": "NewsArticle", "articleBody": "First line\\nsecond &amp; last"}'
+    >>> structured_data(page, [(JSON_LD, 0, len(page))]).article_bodies
+    ('First line\nsecond & last',)
+
+    """
+    found: _Collector | None = None
+    left = MAXIMUM_BYTES
+    seen: set[bytes] = set()
+    for kind, begin, end in valid_marks(page, marks):
+        if kind != JSON_LD or end - begin > left:
+            continue
+        left -= end - begin
+        block = page[begin:end]
+        if block in seen:
+            continue
+        seen.add(block)
+        found = found or _Collector()
+        if _is_wanted(block):
+            values, rescued = read_json(block)
+            found.rescued += rescued and bool(values)
+            for value in values:
+                found.collect(value)
+        else:
+            for name in _TYPE.findall(block):
+                found.add_type(name.decode("ascii"))
+    return found.result() if found else _EMPTY
+
+
+def valid_marks(page: bytes, marks: Any) -> Iterator[tuple[int, int, int]]:
+    """Yield the rows of *marks* that lie within *page*; *marks* is an array of shape (rows, 3) or a list of such rows."""
+    rows = marks.tolist() if hasattr(marks, "tolist") else marks
+    size = len(page)
+    return ((kind, begin, end) for kind, begin, end in rows if 0 <= begin < end <= size)
+
+
+_TYPE: Final = re.compile(rb'"@type"\s*:\s*"([A-Za-z0-9:/.#-]{1,100})"')
+_PRODUCTS: Final = frozenset(
+    {"product", "productgroup", "productmodel", "individualproduct", "someproducts", "vehicle", "car"}
+)
+_PRODUCT_NAMES: Final = (b"roduct", b"ehicle", b'"Car"')
+
+
+def _is_wanted(block: bytes) -> bool:
+    """Return whether *block* may hold anything but types."""
+    return (
+        b"articleBody" in block
+        or b"datePublished" in block
+        or b'"text"' in block
+        or b"headline" in block
+        or (b"description" in block and any(name in block for name in _PRODUCT_NAMES))
+        or (b'"' not in block and b"&quot;" in block)
+    )
+
+
+# What is where in the objects ------------------------------------------------------------------------------------------
+
+_KINDS: Final[dict[str, Literal["answer", "comment", "post", "question"]]] = {
+    "answer": "answer",
+    "comment": "comment",
+    "correctioncomment": "comment",
+    "discussionforumposting": "post",
+    "question": "question",
+}
+_ARTICLES: Final = frozenset({"howto", "question", "recipe", "report"})  # and all that end in "article" or "posting"
+_LISTS: Final = frozenset(
+    {
+        *("blogPost", "blogPosts", "citation", "comment", "hasPart", "hasVariant", "isPartOf", "isRelatedTo"),
+        *("isSimilarTo", "itemListElement", "mentions", "review", "reviews", "workExample"),
+    }
+)
+"""Properties below which things are listed, or other things meant, so that their dates and headlines are not the page's."""
+_MAXIMUM_TYPES: Final = 64
+_LONGEST_TYPE: Final = 100
+_LONGEST_LINE: Final = 500
+
+
+class _Collector:
+    """Walks values of JSON with a list of its own: no depth of input makes it recurse."""
+
+    def __init__(self) -> None:
+        self.nodes = MAXIMUM_NODES
+        self.rescued = 0
+        self.types: dict[str, None] = {}
+        self.bodies: dict[str, None] = {}
+        self.products: dict[str, None] = {}
+        self.posts: list[Post] = []
+        self.faq: list[Post] = []
+        self.lines: dict[tuple[str, int], str] = {}
+        """By name and rank: the first headlines and dates, those of articles under rank 0, of pages under rank 1."""
+
+    def collect(self, root: Any) -> None:
+        """Take what is wanted from *root* and all below it, in the order of the text."""
+        todo: list[tuple[Any, int, bool, bool]] = [(root, 1, False, False)]
+        while todo and self.nodes > 0:
+            node, depth, listed, faq = todo.pop()
+            self.nodes -= 1
+            below: list[tuple[Any, int, bool, bool]] = []
+            if type(node) is dict:
+                kinds = self._kinds(node.get("@type"))
+                self._take(node, kinds, listed, faq)
+                faq = faq or "faqpage" in kinds
+                for name, value in node.items():
+                    if type(value) is dict or type(value) is list:
+                        below.append((value, depth + 1, listed or name in _LISTS, faq))
+            elif type(node) is list:
+                below = [
+                    (value, depth + 1, listed, faq) for value in node if type(value) is dict or type(value) is list
+                ]
+            if depth < MAXIMUM_DEPTH:
+                todo += reversed(below)
+
+    def _kinds(self, value: Any) -> tuple[str, ...]:
+        """Return the types that *value* names, in lower case, and note them."""
+        if type(value) is str:
+            return (self.add_type(value).lower(),)
+        if type(value) is list:
+            return tuple(self.add_type(name).lower() for name in value[:_MAXIMUM_TYPES] if type(name) is str)
+        return ()
+
+    def add_type(self, name: str) -> str:
+        """Note a type; return it without the name of its vocabulary."""
+        if len(name) > _LONGEST_TYPE:
+            return ""
+        short = name[max(name.rfind("/"), name.rfind("#"), name.rfind(":")) + 1 :].strip()
+        if short and len(self.types) < _MAXIMUM_TYPES:
+            self.types[short] = None
+        return short
+
+    def _take(self, node: dict[Any, Any], kinds: tuple[str, ...], listed: bool, faq: bool) -> None:
+        """Take texts, headline and date of one object."""
+        post = next((_KINDS[kind] for kind in kinds if kind in _KINDS), None)
+        if post:
+            text = max(_text(node.get("text")), _text(node.get("articleBody")), key=len)
+            if post == "question" and (faq or not text):
+                text = _text(node.get("name")) or text
+            if text:
+                (self.faq if faq else self.posts).append(Post(post, text))
+        elif "articleBody" in node:
+            text = _text(node["articleBody"])
+            if text:
+                self.bodies[text] = None
+        if listed:
+            return
+        if "headline" in node or "datePublished" in node:
+            rank = _rank(kinds)
+            if rank is not None:
+                for name in ("headline", "datePublished"):
+                    line = _line(node.get(name))
+                    if line:
+                        self.lines.setdefault((name, rank), line)
+        if "description" in node and not _PRODUCTS.isdisjoint(kinds):
+            text = _text(node["description"])
+            if text:
+                self.products[text] = None
+
+    def result(self) -> StructuredData:
+        """Return what was collected."""
+        return StructuredData(
+            article_bodies=tuple(self.bodies),
+            posts=tuple(self.posts),
+            faq=tuple(self.faq),
+            product_descriptions=tuple(self.products),
+            headline=self.lines.get(("headline", 0), self.lines.get(("headline", 1))),
+            published=self.lines.get(("datePublished", 0), self.lines.get(("datePublished", 1))),
+            types=tuple(self.types),
+            rescued=self.rescued,
+        )
+
+
+def _rank(kinds: tuple[str, ...]) -> int | None:
+    """Return 0 for articles, posts and the like, 1 for pages, None for what has dates of its own."""
+    if any(kind.endswith(("article", "posting")) or kind in _ARTICLES for kind in kinds):
+        return 0
+    return 1 if any(kind.endswith("page") for kind in kinds) else None
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Yield the strings that stand where one is expected: itself, a list of them, or `@value` objects of JSON-LD."""
+    for item in value if type(value) is list else (value,):
+        inner = item.get("@value") if type(item) is dict else item
+        if type(inner) is str:
+            yield inner
+
+
+def _text(value: Any) -> str:
+    return plain_text("\n\n".join(_strings(value))) if value else ""
+
+
+def _line(value: Any) -> str:
+    """Return the first string of *value* on one line."""
+    first = next(_strings(value), "") if value else ""
+    return " ".join(plain_text(first[: 8 * _LONGEST_LINE]).split())[:_LONGEST_LINE].rstrip()
+
+
+# Plain text ------------------------------------------------------------------------------------------------------------
+
+_BLOCKS: Final = (
+    "address article aside blockquote br caption center dd details div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 "
+    "h5 h6 header hr li main nav ol option p pre section summary table tbody td tfoot th thead tr ul"
+)
+_INLINE: Final = (
+    "a abbr acronym audio b bdi bdo big button cite code col colgroup data del dfn em embed font i iframe img input ins kbd "
+    "label mark nobr noscript object param path picture q s samp script select small source span strike strong style sub sup "
+    "svg time tt u use var video wbr"
+)
+_TAG: Final = re.compile(
+    rf"</?(?:(?P<block>{'|'.join(_BLOCKS.split())})|{'|'.join(_INLINE.split())})(?=[\s/>])[^<>]*>", re.IGNORECASE
+)
+_ESCAPED_TAG: Final = re.compile(r"&lt;(?:/p|br\s?/?|/div|/li|/h[1-6])&gt;", re.IGNORECASE)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufeff]")
+_BLANKS: Final = re.compile(r"[^\S\n]+")
+_EMPTY_LINES: Final = re.compile(r"\n{3,}")
+_LONG_REFERENCE: Final = re.compile(r"&#(?:[0-9]{20,}|[xX][0-9a-fA-F]{20,});?")
+
+
+def plain_text(text: str) -> str:
+    r"""Return *text* without tags and character references, with a line per block and at most one empty line in a row.
+
+    Only names of HTML elements are tags, so that `List<String>` stays. Blanks are collapsed where there are tags (and no
+    `pre`): without tags they may indent code. Text whose tags are themselves escaped is read twice.
+
+    >>> plain_text("<p>Fish &amp; <b>chips</b><br>a < b</p>")
+    'Fish & chips\na < b'
+    """
+    escaped = "<" not in text and "&lt;" in text and _ESCAPED_TAG.search(text) is not None
+    if escaped:
+        text = unescaped(text)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "<" in text and _TAG.search(text):
+        for begin, end in (("<!--", "-->"), ("<script", "</script>"), ("<style", "</style>")):
+            text = _without(text, begin, end)
+        indented = "<pre" in text
+        text = _TAG.sub(lambda tag: "\n" if tag["block"] else "", text)
+        text = unescaped(text)
+        text = text if indented else _BLANKS.sub(" ", text)
+        text = "\n".join(line.rstrip() if indented else line.strip() for line in text.split("\n"))
+    else:
+        text = "\n".join(line.rstrip() for line in unescaped(text).split("\n"))
+    if not text.isprintable():
+        text = _EMPTY_LINES.sub("\n\n", _CONTROL.sub("", text).replace("\xa0", " "))
+    return text.strip()
+
+
+def _without(text: str, begin: str, end: str) -> str:
+    """Return *text* without what stands between *begin* and *end*; a *begin* without an end stays."""
+    kept: list[str] = []
+    at = 0
+    while (start := text.find(begin, at)) >= 0 and (stop := text.find(end, start)) >= 0:
+        kept.append(text[at:start])
+        at = stop + len(end)
+    return "".join(kept) + text[at:] if kept else text
+
+
+def unescaped(text: str) -> str:
+    """Return *text* with its character references decoded. Never raises.
+
+    `html.unescape` turns the digits of a reference into a number, which Python refuses beyond 4,300 digits, and before
+    version 3.11 takes quadratic time for.
+
+    >>> unescaped("caf&eacute; &#" + "9" * 5000 + ";")
+    'café \ufffd'
+    """
+    if "&" not in text:
+        return text
+    if "&#" in text:
+        text = _LONG_REFERENCE.sub("\ufffd", text)
+    return html.unescape(text)
