@@ -11,6 +11,7 @@ CPU time is full. Both print a report as JSON.
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import json
 import re
@@ -34,9 +35,10 @@ def write_outputs(module: Any, variant: str, package: str, folder: Path, data: l
     own = zlib.crc32(Path(module.__file__).read_bytes())
     name = re.sub(r"[^A-Za-z0-9]+", "-", variant)[-100:]
     path = folder / f"{name}-{_versions().get(package, 'none')}-{own:08x}.jsonl"
-    done = _done(path)
     began, count, run = time.process_time(), 0, None
     with path.open("a", encoding="utf-8") as out:
+        fcntl.flock(out, fcntl.LOCK_EX)  # two who compare with the same peer do its work once
+        done = _done(path)
         for pages in _batches(data, done):
             run = run or module.extractor(variant)
             for page, text, problem in zip(pages, *run(pages), strict=True):
@@ -49,11 +51,9 @@ def write_outputs(module: Any, variant: str, package: str, folder: Path, data: l
 
 def _done(path: Path) -> dict[str, int]:
     """Return the pages of a file of outputs and the checksums of their HTML; a last line that was cut off is removed."""
-    if not path.exists():
-        return {}
+    done: dict[str, int] = {}
+    whole = 0
     with path.open("r+b") as lines:
-        done: dict[str, int] = {}
-        whole = 0
         for line in lines:
             if line.endswith(b"\n"):
                 record = json.loads(line)

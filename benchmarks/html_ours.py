@@ -50,7 +50,9 @@ def extractor(variant: str) -> Extractor:
 
     def run(pages: Sequence[Page]) -> tuple[list[str], list[str | None]]:
         batch, verdicts = stage.judge(load(pages))
-        return [text or "" for text in batch.column("text").to_pylist()], verdicts.field("reason").to_pylist()
+        reasons = [reason or None for reason in verdicts.field("reason").to_pylist()]
+        texts = batch.column("text").to_pylist()
+        return ["" if reason else text or "" for text, reason in zip(texts, reasons, strict=True)], reasons
 
     return run
 
