@@ -60,6 +60,14 @@ def section(options: argparse.Namespace) -> str:
     return f"## {title}\n\n`{command}`\n\n{machine()}.\n\n{body}\n"
 
 
+def existing(name: str) -> Path:
+    """Return the path of a file; what is no file is an error of usage."""
+    path = Path(name)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"no file {name}")
+    return path
+
+
 def main() -> None:
     """Do what the verb says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -71,7 +79,7 @@ def main() -> None:
         if verb == "environments":
             command.add_argument("--python", default=sys.executable, help="another interpreter: magic-html needs 3.12")
             continue
-        command.add_argument("data", type=Path, nargs="+", help="*.jsonl.gz")
+        command.add_argument("data", type=existing, nargs="+", help="*.jsonl.gz")
         command.add_argument("--fold-models", type=Path, help="a folder with model_0.npz …: number K never saw fold K")
         if verb == "quality":
             command.add_argument("--against", default=_USUAL["against"], help="whom others are compared with")
