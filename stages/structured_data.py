@@ -13,12 +13,14 @@ bounded: `MAXIMUM_BYTES` of JSON a page, and the depth and number of objects of 
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 from collections.abc import Iterator
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
+import numpy as np
 
 from corpusmill.stages.tolerant_json import MAXIMUM_DEPTH, MAXIMUM_NODES, read_json
 
@@ -87,8 +89,8 @@ def structured_data(page: bytes, marks: Any) -> StructuredData:
     found: _Collector | None = None
     left = MAXIMUM_BYTES
     seen: set[bytes] = set()
-    for kind, begin, end in valid_marks(page, marks):
-        if kind != JSON_LD or end - begin > left:
+    for _, begin, end in valid_marks(page, marks, JSON_LD):
+        if end - begin > left:
             continue
         left -= end - begin
         block = page[begin:end]
@@ -107,11 +109,13 @@ def structured_data(page: bytes, marks: Any) -> StructuredData:
     return found.result() if found else _EMPTY
 
 
-def valid_marks(page: bytes, marks: Any) -> Iterator[tuple[int, int, int]]:
-    """Yield the rows of *marks* that lie within *page*; *marks* is an array of shape (rows, 3) or a list of such rows."""
-    rows = marks.tolist() if hasattr(marks, "tolist") else marks
+def valid_marks(page: bytes, marks: Any, kind: int | None = None) -> list[list[int]]:
+    """Return the rows of *marks* (an array of shape (rows, 3), or a list of rows) that lie within *page*: of one *kind*, or all."""
+    rows = np.asarray(marks, np.int64).reshape(-1, 3)
+    if kind is not None:
+        rows = rows[rows[:, 0] == kind]
     size = len(page)
-    return ((kind, begin, end) for kind, begin, end in rows if 0 <= begin < end <= size)
+    return [row for row in rows.tolist() if 0 <= row[1] < row[2] <= size]
 
 
 _TYPE: Final = re.compile(rb'"@type"\s*:\s*"([A-Za-z0-9:/.#-]{1,100})"')
@@ -155,6 +159,34 @@ _LONGEST_TYPE: Final = 100
 _LONGEST_LINE: Final = 500
 
 
+_TEXTS: Final = frozenset({"articleBody", "datePublished", "description", "headline", "name", "text"})
+
+
+class _Meaning(NamedTuple):
+    """What a type says of the object that has it."""
+
+    post: Literal["answer", "comment", "post", "question"] | None = None
+    rank: int | None = None
+    """Whose headline and date count: 0 for articles, posts and the like, 1 for pages, None for what has dates of its own."""
+    is_product: bool = False
+    is_faq: bool = False
+
+
+_NOTHING: Final = _Meaning()
+
+
+@functools.lru_cache(2048)
+def _short_type(name: str) -> tuple[str, _Meaning]:
+    """Return a type without the name of its vocabulary, and what it means."""
+    short = (
+        name[max(name.rfind("/"), name.rfind("#"), name.rfind(":")) + 1 :].strip() if len(name) <= _LONGEST_TYPE else ""
+    )
+    kind = short.lower()
+    is_article = kind.endswith(("article", "posting")) or kind in _ARTICLES
+    rank = 0 if is_article else 1 if kind.endswith("page") else None
+    return short, _Meaning(_KINDS.get(kind), rank, kind in _PRODUCTS, kind == "faqpage")
+
+
 class _Collector:
     """Walks values of JSON with a list of its own: no depth of input makes it recurse."""
 
@@ -167,92 +199,86 @@ class _Collector:
         self.posts: list[Post] = []
         self.faq: list[Post] = []
         self.lines: dict[tuple[str, int], str] = {}
-        """By name and rank: the first headlines and dates, those of articles under rank 0, of pages under rank 1."""
+        """By name and rank: the first headline and date of each rank."""
 
     def collect(self, root: Any) -> None:
         """Take what is wanted from *root* and all below it, in the order of the text."""
         todo: list[tuple[Any, int, bool, bool]] = [(root, 1, False, False)]
-        while todo and self.nodes > 0:
+        nodes = self.nodes
+        while todo and nodes > 0:
+            nodes -= 1
             node, depth, listed, faq = todo.pop()
-            self.nodes -= 1
-            below: list[tuple[Any, int, bool, bool]] = []
             if type(node) is dict:
-                kinds = self._kinds(node.get("@type"))
-                self._take(node, kinds, listed, faq)
-                faq = faq or "faqpage" in kinds
-                for name, value in node.items():
+                kind = node.get("@type")
+                meaning = self.add_type(kind) if kind else _NOTHING
+                faq = faq or meaning.is_faq
+                if not _TEXTS.isdisjoint(node):
+                    self._take(node, meaning, listed, faq)
+                if depth < MAXIMUM_DEPTH:
+                    for name, value in reversed(node.items()):
+                        if type(value) is dict or type(value) is list:
+                            todo.append((value, depth + 1, listed or name in _LISTS, faq))
+            elif type(node) is list and depth < MAXIMUM_DEPTH:
+                for value in reversed(node):
                     if type(value) is dict or type(value) is list:
-                        below.append((value, depth + 1, listed or name in _LISTS, faq))
-            elif type(node) is list:
-                below = [
-                    (value, depth + 1, listed, faq) for value in node if type(value) is dict or type(value) is list
-                ]
-            if depth < MAXIMUM_DEPTH:
-                todo += reversed(below)
+                        todo.append((value, depth + 1, listed, faq))  # noqa: PERF401 as above
+        self.nodes = nodes
 
-    def _kinds(self, value: Any) -> tuple[str, ...]:
-        """Return the types that *value* names, in lower case, and note them."""
+    def add_type(self, value: Any) -> _Meaning:
+        """Note the type or types that *value* names, and return what they mean together."""
         if type(value) is str:
-            return (self.add_type(value).lower(),)
-        if type(value) is list:
-            return tuple(self.add_type(name).lower() for name in value[:_MAXIMUM_TYPES] if type(name) is str)
-        return ()
+            short, meaning = _short_type(value)
+            if short and len(self.types) < _MAXIMUM_TYPES:
+                self.types[short] = None
+            return meaning
+        if type(value) is not list:
+            return _NOTHING
+        found = [self.add_type(name) for name in value[:_MAXIMUM_TYPES] if type(name) is str]
+        return _Meaning(
+            next((meaning.post for meaning in found if meaning.post), None),
+            min((meaning.rank for meaning in found if meaning.rank is not None), default=None),
+            any(meaning.is_product for meaning in found),
+            any(meaning.is_faq for meaning in found),
+        )
 
-    def add_type(self, name: str) -> str:
-        """Note a type; return it without the name of its vocabulary."""
-        if len(name) > _LONGEST_TYPE:
-            return ""
-        short = name[max(name.rfind("/"), name.rfind("#"), name.rfind(":")) + 1 :].strip()
-        if short and len(self.types) < _MAXIMUM_TYPES:
-            self.types[short] = None
-        return short
-
-    def _take(self, node: dict[Any, Any], kinds: tuple[str, ...], listed: bool, faq: bool) -> None:
+    def _take(self, node: dict[Any, Any], meaning: _Meaning, listed: bool, faq: bool) -> None:
         """Take texts, headline and date of one object."""
-        post = next((_KINDS[kind] for kind in kinds if kind in _KINDS), None)
-        if post:
+        if meaning.post:
             text = max(_text(node.get("text")), _text(node.get("articleBody")), key=len)
-            if post == "question" and (faq or not text):
+            if meaning.post == "question" and (faq or not text):
                 text = _text(node.get("name")) or text
             if text:
-                (self.faq if faq else self.posts).append(Post(post, text))
+                (self.faq if faq else self.posts).append(Post(meaning.post, text))
         elif "articleBody" in node:
             text = _text(node["articleBody"])
             if text:
                 self.bodies[text] = None
         if listed:
             return
-        if "headline" in node or "datePublished" in node:
-            rank = _rank(kinds)
-            if rank is not None:
-                for name in ("headline", "datePublished"):
-                    line = _line(node.get(name))
+        if meaning.rank is not None:
+            for name in ("headline", "datePublished"):
+                if name in node and (name, meaning.rank) not in self.lines:
+                    line = _line(node[name])
                     if line:
-                        self.lines.setdefault((name, rank), line)
-        if "description" in node and not _PRODUCTS.isdisjoint(kinds):
+                        self.lines[name, meaning.rank] = line
+        if meaning.is_product and "description" in node:
             text = _text(node["description"])
             if text:
                 self.products[text] = None
 
     def result(self) -> StructuredData:
         """Return what was collected."""
+        lines = self.lines
         return StructuredData(
             article_bodies=tuple(self.bodies),
             posts=tuple(self.posts),
             faq=tuple(self.faq),
             product_descriptions=tuple(self.products),
-            headline=self.lines.get(("headline", 0), self.lines.get(("headline", 1))),
-            published=self.lines.get(("datePublished", 0), self.lines.get(("datePublished", 1))),
+            headline=lines.get(("headline", 0)) or lines.get(("headline", 1)),
+            published=lines.get(("datePublished", 0)) or lines.get(("datePublished", 1)),
             types=tuple(self.types),
             rescued=self.rescued,
         )
-
-
-def _rank(kinds: tuple[str, ...]) -> int | None:
-    """Return 0 for articles, posts and the like, 1 for pages, None for what has dates of its own."""
-    if any(kind.endswith(("article", "posting")) or kind in _ARTICLES for kind in kinds):
-        return 0
-    return 1 if any(kind.endswith("page") for kind in kinds) else None
 
 
 def _strings(value: Any) -> Iterator[str]:
