@@ -83,7 +83,7 @@ _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _BARE: Final = re.compile(r"""[^\s,:{}\[\]"]+""")
 _KEY: Final = r"""(?:"(?:[^"\\\n]|\\.){0,200}"|'[^'\n]{0,200}'|“[^”\n]{0,200}”)\s*:"""
 _AFTER_KEY: Final = re.compile(r"\s*:")
-_AFTER_MEMBER: Final = re.compile(rf"\s*(?:[}}\]]|\Z|//|/\*|-->|,\s*(?:[}}\]]|\Z|//|/\*|{_KEY})|\n\s*{_KEY})")
+_AFTER_MEMBER: Final = re.compile(rf"\s*(?:[}}\]]|\Z|//|/\*|-->|,\s*(?:[}}\]]|\Z|//|/\*|{_KEY})|{_KEY})")
 _AFTER_ITEM: Final = re.compile(
     r"""\s*(?:[}\]]|\Z|//|/\*|-->|,\s*(?:["'“{}\[\]\d-]|\Z|//|/\*|true|false|null)|\n\s*["{\[])"""
 )
@@ -150,6 +150,9 @@ class _Reader:
         return found.end() if found else self.at
 
     def _begin(self, mark: str) -> bool:
+        """Open an object or list; return whether there may be one more."""
+        if self.nodes <= 0:
+            return False
         self.nodes -= 1
         value: Any = {} if mark == "{" else []
         if len(self.open) < MAXIMUM_DEPTH:
@@ -159,7 +162,7 @@ class _Reader:
         self.open.append(value)
         self.keys.append(_NO_KEY)
         self.at += 1
-        return self.nodes > 0
+        return True
 
     def _end(self, kind: type) -> None:
         """Close the innermost open *kind*, and what is open inside of it; an end without a beginning is nothing."""
