@@ -33,7 +33,7 @@ _USUAL = {"only": "", "against": "^(trafilatura|resiliparse)$", "pages": 150, "r
 
 def chosen(options: argparse.Namespace) -> list[System]:
     """Return the systems whose labels match --only; exit 2 if there are none."""
-    systems = [*ours(options.fold_models), *PEERS]
+    systems = [*ours(getattr(options, "fold_models", None)), *PEERS]
     found = [system for system in systems if re.search(options.only, system.label)]
     if not found:
         print(
@@ -51,7 +51,7 @@ def section(options: argparse.Namespace) -> str:
     for name, usual in _USUAL.items():
         value = getattr(options, name, usual)
         command += f" --{name} {shlex.quote(str(value))}" if value != usual else ""
-    command += " --fold-models DIRECTORY" if options.fold_models else ""
+    command += " --fold-models DIRECTORY" if getattr(options, "fold_models", None) else ""
     if options.verb == "quality":
         title, body = "Quality", quality(systems, folder, options.data, options.against)
     else:
@@ -80,10 +80,13 @@ def main() -> None:
             command.add_argument("--python", default=sys.executable, help="another interpreter: magic-html needs 3.12")
             continue
         command.add_argument("data", type=existing, nargs="+", help="*.jsonl.gz")
-        command.add_argument("--fold-models", type=Path, help="a folder with model_0.npz …: number K never saw fold K")
         if verb == "quality":
             command.add_argument("--against", default=_USUAL["against"], help="whom others are compared with")
-        if verb == "speed":
+        if verb != "speed":
+            command.add_argument(
+                "--fold-models", type=Path, help="a folder with model_0.npz …: number K never saw fold K"
+            )
+        else:
             command.add_argument("--pages", type=int, default=_USUAL["pages"])
             command.add_argument("--rounds", type=int, default=_USUAL["rounds"])
             command.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))

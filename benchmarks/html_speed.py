@@ -89,7 +89,7 @@ def _ratio(runs: list[Finished], others: list[Finished] | str) -> str:
     if isinstance(others, str) or not others:
         return "–"
     times = median(theirs.report["cpu"] / ours.report["cpu"] for ours, theirs in zip(runs, others, strict=True))
-    return f"{times:.1f}" if times < 100 else f"{times:,.0f}"
+    return f"{times:.1f}" if times >= 10 else f"{times:.2f}"
 
 
 def _environments(results: dict[System, list[Finished] | str]) -> str:
