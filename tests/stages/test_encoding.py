@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpusmill.stages import encoding
+from corpusmill.stages import encoding, encoding_codecs, encoding_detect
 from corpusmill.stages.encoding import decode_html, decode_text, encoding_name, find_declaration
+from corpusmill.stages.encoding_codecs import MULTI_BYTE
 
 KOREAN = "대한민국의 수도는 서울이며 한강이 도시를 가로질러 흐른다. 오래된 물레방아가 봄에 다시 돌아간다. 똠방각하"
 SAMPLES = [
@@ -69,9 +70,10 @@ def test_labels(label: str | None, name: str | None) -> None:
 
 
 def test_every_name_has_a_codec() -> None:
-    for name in set(encoding._DETECTOR_NAMES.values()):
-        for codec in encoding._CODECS.get(name, (name,)):
-            assert codecs.lookup(codec)
+    read = {*encoding._NAMES.values(), *encoding._WRITTEN_AS.values(), *encoding_detect._DETECTED.values()}
+    for name in read | encoding_detect._LATIN | encoding_detect._OTHERS | MULTI_BYTE:
+        assert codecs.lookup(encoding_codecs._CODECS.get(name, name))
+        assert encoding_name(name) == name
 
 
 @pytest.mark.parametrize(
