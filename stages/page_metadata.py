@@ -1,9 +1,8 @@
 r"""What a page declares of itself: title, language, address, date, and what its owner allows.
 
-Read from the start tags that the tokenizer found on its way, so that the page is not parsed again. BeautifulSoup or a tree of
-resiliparse would read the same with 10 to 1,000 times the work; regular expressions over the whole page find tags in comments,
-scripts and text. Most tags of a head are of no interest (24 `meta` and 27 `link` on a mean page, 6 of them read), so the first
-attribute of a `meta` is looked at before the others are split: half the time of splitting all.
+Read from the start tags that the tokenizer found on its way, so that the page is not parsed again: BeautifulSoup or a tree of
+resiliparse would give the same for 10 to 1,000 times the work, and regular expressions over the page find tags in comments,
+scripts and text. A kernel takes the tags apart and hands over the few that are wanted; what they mean is decided here.
 
 Declarations are claims. Nothing here guesses: a language is not detected, a date is not searched in the text, and what is
 impossible is None. Dates are never compared with the clock, because the output may not depend on it.
@@ -49,17 +48,17 @@ __all__ = [
     "web_url",
 ]
 
-META: Final = 1
+META: Final = 0
 """Kinds of marks: whole start tags but for `TITLE`, the content of the first title, and `JSON_LD`, that of a script."""
-LINK: Final = 2
-HTML: Final = 3
-BODY: Final = 4
-TITLE: Final = 5
-TIME: Final = 7
+LINK: Final = 1
+HTML: Final = 2
+BODY: Final = 3
+TITLE: Final = 4
+TIME: Final = 6
 
 _LONGEST_TITLE: Final = 500
 _LONGEST_URL: Final = 2000
-_LONGEST_TAG: Final = 16_384
+_LONGEST_VALUE: Final = 16_384
 _ROBOTS: Final = frozenset({"robots"})
 
 
@@ -117,28 +116,27 @@ def page_metadata(
     ('pt-br', True, True)
 
     """
-    metas: list[bytes] = [b""]
-    links: list[bytes] = [b""]
-    others: list[list[int]] = []
-    for kind, begin, end in marks.tolist() if isinstance(marks, np.ndarray) else marks:
-        if begin < 0:
+    found = _declarations(page, marks, agents)
+    values: dict[bytes, bytes] = {}
+    rules: list[str] = []
+    rest: list[tuple[int, bytes]] = []
+    for kind, name_begin, name_end, begin, end in found:
+        value = page[begin : min(end, begin + _LONGEST_VALUE)]
+        if kind != META:
+            rest.append((kind, value))
             continue
-        if kind == META:
-            metas.append(page[begin:end])
-        elif kind == LINK:
-            links.append(page[begin:end])
-        elif kind != JSON_LD:
-            others.append([kind, begin, min(end, begin + _LONGEST_TAG)])
-    wanted, names = _patterns(agents)
-    values, rules = _meta_values(_SEPARATOR.join(metas), wanted, names, agents)
-    title = next((_one_line(page[begin:end]) for kind, begin, end in others if kind == TITLE), None)
-    signals = _signals(rules, _decoded(values, b"tdm-reservation"), _decoded(values, b"tdm-policy"), base_url)
+        name = page[name_begin:name_end].lower()  # the kernel knows it by its hash alone
+        if name.decode("utf-8", "replace") in agents:
+            rules.append(_text(value).lower())
+        elif not value.isspace():
+            values.setdefault(name, value)
+    signals = _signals(rules, _text(values.get(b"tdm-reservation")), _text(values.get(b"tdm-policy")), base_url)
     signals = _merged(signals, headers) if headers else signals
     return PageMetadata(
-        title=title or _one_line(values.get(b"og:title", b"")) or _one_line(values.get(b"twitter:title", b"")),
-        language=_language(page, others, values),
-        canonical=_canonical(_SEPARATOR.join(links), base_url) or web_url(_decoded(values, b"og:url"), base_url),
-        published=_published(page, marks, others, values, structured),
+        title=_title(rest, values),
+        language=_language(rest, values),
+        canonical=_canonical(rest, values, base_url),
+        published=_published(page, marks, rest, values, structured),
         noindex=signals.noindex,
         noai=signals.noai,
         noimageai=signals.noimageai,
@@ -167,7 +165,7 @@ def header_signals(
     rules: list[str] = []
     for field in (robots,) if isinstance(robots, str) else robots or ():
         counts = True
-        for rule in field[:_LONGEST_TAG].lower().split(",") if isinstance(field, str) else ():
+        for rule in field[:_LONGEST_VALUE].lower().split(",") if isinstance(field, str) else ():
             agent, colon, rest = rule.partition(":")
             if colon and _AGENT.fullmatch(agent) and agent.strip() not in _RULES_WITH_VALUES:
                 counts = agent.strip() == "*" or agent.strip() in agents
@@ -208,101 +206,57 @@ _NAMES: Final = frozenset(
         *(b"robots", b"tdm-policy", b"tdm-reservation", b"twitter:title"),
     }
 )
-_NAMING: Final = (b"name", b"property", b"itemprop", b"http-equiv")
-_SEPARATOR: Final = b"\0"
-_ATTRIBUTE: Final = re.compile(rb"""([^\s"'<>/=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>][^\s>]*)))?""")
 _RULES_WITH_VALUES: Final = frozenset({"max-image-preview", "max-snippet", "max-video-preview", "unavailable_after"})
 _AGENT: Final = re.compile(r"\s*[a-z0-9_.*-]+\s*", re.ASCII)
 _BETWEEN_RULES: Final = re.compile(r"[,;\s]+")
 
 
-def _attributes(tag: bytes) -> dict[bytes, bytes]:
-    """Return the attributes of a start tag, names in lower case; of equal names the first counts, as in browsers."""
-    found: dict[bytes, bytes] = {}
-    for name, double, single, bare in _ATTRIBUTE.findall(tag[:_LONGEST_TAG]):
-        found.setdefault(name.lower(), double or single or bare)
-    return found
-
-
 @functools.lru_cache(16)
-def _patterns(agents: frozenset[str]) -> tuple[re.Pattern[bytes], frozenset[bytes]]:
-    """Return the pattern that finds the `meta` elements to read in a row of them, in lower case, and the names it looks for.
+def _names(agents: frozenset[str]) -> tuple[Any, Any]:
+    """Return the names of `meta` that are read, as a hash table."""
+    from corpusmill.stages.kernels.html_tags import hash_table
 
-    Most are written as `<meta name="…" content="…">`, and their content is found at once. What is written otherwise, or has a
-    second name, is found too, to be taken apart.
-    """
-    names = _NAMES | {name.encode() for name in agents}
-    naming = b"(?:" + b"|".join(_NAMING) + b")"
-    wanted = b"|".join(re.escape(name) for name in sorted(names))
-    return re.compile(
-        rb"""\0<meta\s+(?:
-            %b=(?P<quote>["'])(?P<name>%b)(?P=quote)(?:\ content=(?P<mark>["'])(?P<content>[^"'\0]*)(?P=mark)\s*/?>)?
-            |(?:%b\s*=\s*(?P<plain>["'])[^"'\0]*(?P=plain)\s*%b\s*=)
-            |(?!%b=["']|charset=)
-        )"""
-        % (naming, wanted, naming, naming, naming),
-        re.VERBOSE,
-    ), names
+    names = _NAMES | {name.lower().encode() for name in agents}
+    return hash_table([(name, 1) for name in sorted(names)], size=4 << len(names).bit_length())
 
 
-def _meta_values(
-    tags: bytes, wanted: re.Pattern[bytes], names: frozenset[bytes], agents: frozenset[str]
-) -> tuple[dict[bytes, bytes], list[str]]:
-    """Return the first content of each name, and the robots rules for *agents*, in a row of `meta`."""
-    values: dict[bytes, bytes] = {}
-    rules: list[str] = []
-    lowered = tags.lower()
-    for found in wanted.finditer(lowered):
-        begin, end = found.span("content")
-        if begin >= 0:
-            pairs = [(found["name"], tags[begin:end])]
-        else:
-            begin = found.start() + 1
-            end = tags.find(_SEPARATOR, begin)
-            attributes = _attributes(tags[begin : end if end >= 0 else len(tags)])
-            content = attributes.get(b"content", b"")
-            pairs = [(attributes.get(naming, b"").lower().strip(), content) for naming in _NAMING]
-        for name, content in pairs:
-            if name in names and content:
-                if name.decode("utf-8", "replace") in agents:
-                    rules.append(unescaped(content[:_LONGEST_TAG].decode("utf-8", "replace")).lower())
-                elif not content.isspace():
-                    values.setdefault(name, content)
-    return values, rules
+def _declarations(page: bytes, marks: Any, agents: frozenset[str]) -> list[list[int]]:
+    """Return the rows of `html_declarations.declarations`."""
+    from corpusmill.stages.kernels.html_declarations import declarations
+
+    rows = np.ascontiguousarray(marks, np.int64).reshape(-1, 3)
+    found: list[list[int]] = declarations(np.frombuffer(page, np.uint8), rows, *_names(agents)).tolist()
+    return found
 
 
 # One function for each field -------------------------------------------------------------------------------------------
 
 
-def _decoded(values: dict[bytes, bytes], name: bytes) -> str | None:
-    value = values.get(name)
-    return unescaped(value[:_LONGEST_TAG].decode("utf-8", "replace")) if value else None
+def _text(value: bytes | None) -> str:
+    """Return the value of an attribute, or the content of a title, with its character references decoded."""
+    return unescaped(value.decode("utf-8", "replace")) if value else ""
 
 
-def _one_line(data: bytes) -> str | None:
-    if not data:
-        return None
-    text = " ".join(unescaped(data[:_LONGEST_TAG].decode("utf-8", "replace")).split())
-    return text[:_LONGEST_TITLE].rstrip() or None
+def _title(rest: list[tuple[int, bytes]], values: dict[bytes, bytes]) -> str | None:
+    """Return the first of title, `og:title` and `twitter:title` that is not empty."""
+    titles = [value for kind, value in rest if kind == TITLE][:1]
+    for value in (*titles, values.get(b"og:title"), values.get(b"twitter:title")):
+        title = " ".join(_text(value).split())
+        if title:
+            return title[:_LONGEST_TITLE].rstrip()
+    return None
 
 
-def _language(page: bytes, others: list[list[int]], values: dict[bytes, bytes]) -> str | None:
+def _language(rest: list[tuple[int, bytes]], values: dict[bytes, bytes]) -> str | None:
     """Return the language of the root element, else of the body, else of `content-language` and `og:locale`."""
     for wanted in (HTML, BODY):
-        for kind, begin, end in others:
-            if kind == wanted:
-                tag = page[begin:end]
-                if b"lang" in tag or b"LANG" in tag:
-                    usual = _USUAL_LANGUAGE.match(tag)
-                    attributes = {b"lang": usual[1]} if usual else _attributes(tag)
-                    for name in (b"lang", b"xml:lang"):
-                        language = language_tag(attributes.get(name, b"").decode("utf-8", "replace"))
-                        if language:
-                            return language
-    return language_tag(_decoded(values, b"content-language")) or language_tag(_decoded(values, b"og:locale"))
+        for kind, value in rest:
+            language = language_tag(_text(value)) if kind == wanted else None
+            if language:
+                return language
+    return language_tag(_text(values.get(b"content-language"))) or language_tag(_text(values.get(b"og:locale")))
 
 
-_USUAL_LANGUAGE: Final = re.compile(rb"""<html (?:(?:class|dir|prefix)="[^"]*" )?lang=["']([a-zA-Z_-]+)["'][ >]""")
 _ISO_639_1: Final = frozenset(
     re.findall(
         "..",
@@ -331,20 +285,13 @@ def language_tag(text: str | None) -> str | None:
     return found[1] + found[2]
 
 
-def _canonical(tags: bytes, base_url: str | None) -> str | None:
-    """Return the first address of *tags*, `link` elements after a separator each, that is declared canonical and is one."""
-    lowered = tags.lower()
-    at = lowered.find(b"canonical")
-    while at >= 0:
-        end = lowered.find(_SEPARATOR, at)
-        end = len(tags) if end < 0 else end
-        attributes = _attributes(tags[lowered.rfind(_SEPARATOR, 0, at) + 1 : end])
-        if b"canonical" in attributes.get(b"rel", b"").lower().split():
-            url = web_url(_decoded(attributes, b"href"), base_url)
-            if url:
-                return url
-        at = lowered.find(b"canonical", end)
-    return None
+def _canonical(rest: list[tuple[int, bytes]], values: dict[bytes, bytes], base_url: str | None) -> str | None:
+    """Return the first address that is declared canonical and is one, else `og:url`."""
+    for kind, value in rest:
+        url = web_url(_text(value), base_url) if kind == LINK else None
+        if url:
+            return url
+    return web_url(_text(values.get(b"og:url")), base_url)
 
 
 _URL: Final = re.compile(
@@ -380,21 +327,21 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE | re.ASCII)
 
 
 def _published(
-    page: bytes, marks: Any, others: list[list[int]], values: dict[bytes, bytes], structured: StructuredData | None
+    page: bytes,
+    marks: Any,
+    rest: list[tuple[int, bytes]],
+    values: dict[bytes, bytes],
+    structured: StructuredData | None,
 ) -> str | None:
     """Return the first date that is possible: Open Graph, JSON-LD, other `meta`, `<time pubdate>`."""
-    found = iso_date(_decoded(values, b"article:published_time"))
-    if not found:
-        found = iso_date((structured or structured_data(page, marks)).published)
-    for name in _DATES if values and not found else ():
-        if name in values:
-            found = found or iso_date(_decoded(values, name))
-    for kind, begin, end in others if not found else ():
-        if kind == TIME and b"pub" in page[begin:end].lower():
-            attributes = _attributes(page[begin:end])
-            if b"pubdate" in attributes or attributes.get(b"itemprop", b"").lower() == b"datepublished":
-                found = found or iso_date(_decoded(attributes, b"datetime"))
-    return found
+    date = iso_date(_text(values.get(b"article:published_time")))
+    if not date:
+        date = iso_date((structured or structured_data(page, marks)).published)
+    for name in _DATES if values and not date else ():
+        date = date or (iso_date(_text(values[name])) if name in values else None)
+    for kind, value in rest if not date else ():
+        date = date or (iso_date(_text(value)) if kind == TIME else None)
+    return date
 
 
 def _signals(rules: Iterable[str], reservation: str | None, policy: str | None, base_url: str | None) -> UsageSignals:

@@ -4,6 +4,12 @@ Many pages carry their text twice: as markup, and as `articleBody` or `text` of 
 https://schema.org/docs/full.html, syntax: https://www.w3.org/TR/json-ld11/). The second copy has no menus in it. Here it
 is read, not trusted: whether it is the text of the page is for the extractor to decide.
 
+On 27 of 1,497 mixed pages with an `articleBody` it holds, in the median, 99 % of the words of the page's true text and little
+else (99 % of its own words are in that); on five it is a teaser. Where it has 0.6 of the characters that resiliparse finds (23
+pages), taking it instead raises the mean F1 of the 27 from .90 to .93 and lowers one by more than .02. Texts of posts are
+mostly the first of a thread, cut at 300 characters: by the same rule 9 of 42 are taken, and their mean F1 goes from .58 to
+.72. Descriptions of products have 8 % of the words, questions and answers of FAQ pages 10 to 40 %: parts, never the page.
+
 Microdata was rejected as a source: it needs the tree, and it marks text that the extractor sees anyhow. JSON-LD is read as
 plain JSON; contexts are not expanded, because every page that was seen means schema.org, and a context lives on the network.
 
@@ -22,7 +28,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from corpusmill.stages.tolerant_json import MAXIMUM_DEPTH, MAXIMUM_NODES, read_json
+from corpusmill.stages.tolerant_json import MAXIMUM_NODES, read_json
 
 __all__ = [
     "JSON_LD",
@@ -32,10 +38,9 @@ __all__ = [
     "plain_text",
     "structured_data",
     "unescaped",
-    "valid_marks",
 ]
 
-JSON_LD: Final = 6
+JSON_LD: Final = 5
 """Kind of a mark: the content of a `<script type="application/ld+json">`."""
 MAXIMUM_BYTES: Final = 2_000_000
 """Bytes of JSON that are looked at in a page; blocks that do not fit into what is left are passed over. The largest of
@@ -89,11 +94,10 @@ def structured_data(page: bytes, marks: Any) -> StructuredData:
     found: _Collector | None = None
     left = MAXIMUM_BYTES
     seen: set[bytes] = set()
-    for _, begin, end in valid_marks(page, marks, JSON_LD):
-        if end - begin > left:
+    for block in _blocks(page, marks):
+        if len(block) > left:
             continue
-        left -= end - begin
-        block = page[begin:end]
+        left -= len(block)
         if block in seen:
             continue
         seen.add(block)
@@ -109,13 +113,13 @@ def structured_data(page: bytes, marks: Any) -> StructuredData:
     return found.result() if found else _EMPTY
 
 
-def valid_marks(page: bytes, marks: Any, kind: int | None = None) -> list[list[int]]:
-    """Return the rows of *marks* (an array of shape (rows, 3), or a list of rows) that lie within *page*: of one *kind*, or all."""
+def _blocks(page: bytes, marks: Any) -> Iterator[bytes]:
+    """Yield the contents of the marks of kind `JSON_LD` that lie within *page*."""
     rows = np.asarray(marks, np.int64).reshape(-1, 3)
-    if kind is not None:
-        rows = rows[rows[:, 0] == kind]
     size = len(page)
-    return [row for row in rows.tolist() if 0 <= row[1] < row[2] <= size]
+    for _, begin, end in rows[rows[:, 0] == JSON_LD].tolist():
+        if 0 <= begin < end <= size:
+            yield page[begin:end]
 
 
 _TYPE: Final = re.compile(rb'"@type"\s*:\s*"([A-Za-z0-9:/.#-]{1,100})"')
@@ -203,25 +207,22 @@ class _Collector:
 
     def collect(self, root: Any) -> None:
         """Take what is wanted from *root* and all below it, in the order of the text."""
-        todo: list[tuple[Any, int, bool, bool]] = [(root, 1, False, False)]
+        todo: list[tuple[Any, bool, bool]] = [(root, False, False)]
         nodes = self.nodes
         while todo and nodes > 0:
             nodes -= 1
-            node, depth, listed, faq = todo.pop()
+            node, listed, faq = todo.pop()
             if type(node) is dict:
                 kind = node.get("@type")
                 meaning = self.add_type(kind) if kind else _NOTHING
                 faq = faq or meaning.is_faq
                 if not _TEXTS.isdisjoint(node):
                     self._take(node, meaning, listed, faq)
-                if depth < MAXIMUM_DEPTH:
-                    for name, value in reversed(node.items()):
-                        if type(value) is dict or type(value) is list:
-                            todo.append((value, depth + 1, listed or name in _LISTS, faq))
-            elif type(node) is list and depth < MAXIMUM_DEPTH:
-                for value in reversed(node):
+                for name, value in reversed(node.items()):
                     if type(value) is dict or type(value) is list:
-                        todo.append((value, depth + 1, listed, faq))  # noqa: PERF401 as above
+                        todo.append((value, listed or name in _LISTS, faq))
+            elif type(node) is list:
+                todo += [(value, listed, faq) for value in reversed(node) if type(value) is dict or type(value) is list]
         self.nodes = nodes
 
     def add_type(self, value: Any) -> _Meaning:
@@ -310,12 +311,12 @@ _INLINE: Final = (
     "label mark nobr noscript object param path picture q s samp script select small source span strike strong style sub sup "
     "svg time tt u use var video wbr"
 )
-_TAG: Final = re.compile(
-    rf"</?(?:(?P<block>{'|'.join(_BLOCKS.split())})|{'|'.join(_INLINE.split())})(?=[\s/>])[^<>]*>", re.IGNORECASE
-)
+_ELEMENTS: Final = {**dict.fromkeys(_INLINE.split(), ""), **dict.fromkeys(_BLOCKS.split(), "\n")}
+"""What each tag leaves behind, by the name of its element."""
+_TAG: Final = re.compile(r"</?([a-zA-Z][a-zA-Z0-9]*)(?=[\s/>])[^<>]*>")
 _ESCAPED_TAG: Final = re.compile(r"&lt;(?:/p|br\s?/?|/div|/li|/h[1-6])&gt;", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufeff]")
-_BLANKS: Final = re.compile(r"[^\S\n]+")
+_BLANKS: Final = re.compile(r" [^\S\n]+|[^\S\n ][^\S\n]*")  # anything but one space, which is most of them
 _EMPTY_LINES: Final = re.compile(r"\n{3,}")
 _LONG_REFERENCE: Final = re.compile(r"&#(?:[0-9]{20,}|[xX][0-9a-fA-F]{20,});?")
 
@@ -334,29 +335,34 @@ def plain_text(text: str) -> str:
         text = unescaped(text)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if "<" in text and _TAG.search(text):
-        for begin, end in (("<!--", "-->"), ("<script", "</script>"), ("<style", "</style>")):
-            text = _without(text, begin, end)
+    bare = _TAG.sub(_left_behind, _without_hidden(text)) if "<" in text else text
+    if bare == text:
+        text = "\n".join(line.rstrip() for line in unescaped(text).split("\n"))
+    else:
         indented = "<pre" in text
-        text = _TAG.sub(lambda tag: "\n" if tag["block"] else "", text)
-        text = unescaped(text)
+        text = unescaped(bare)
         text = text if indented else _BLANKS.sub(" ", text)
         text = "\n".join(line.rstrip() if indented else line.strip() for line in text.split("\n"))
-    else:
-        text = "\n".join(line.rstrip() for line in unescaped(text).split("\n"))
     if not text.isprintable():
         text = _EMPTY_LINES.sub("\n\n", _CONTROL.sub("", text).replace("\xa0", " "))
     return text.strip()
 
 
-def _without(text: str, begin: str, end: str) -> str:
-    """Return *text* without what stands between *begin* and *end*; a *begin* without an end stays."""
-    kept: list[str] = []
-    at = 0
-    while (start := text.find(begin, at)) >= 0 and (stop := text.find(end, start)) >= 0:
-        kept.append(text[at:start])
-        at = stop + len(end)
-    return "".join(kept) + text[at:] if kept else text
+def _left_behind(tag: re.Match[str]) -> str:
+    """Return what is left of a tag: all of it, if no element has its name."""
+    return _ELEMENTS.get(tag[1].lower(), tag[0])
+
+
+def _without_hidden(text: str) -> str:
+    """Return *text* without comments, scripts and styles; one that never ends stays."""
+    for begin, end in (("<!--", "-->"), ("<script", "</script>"), ("<style", "</style>")):
+        kept: list[str] = []
+        at = 0
+        while (start := text.find(begin, at)) >= 0 and (stop := text.find(end, start)) >= 0:
+            kept.append(text[at:start])
+            at = stop + len(end)
+        text = "".join(kept) + text[at:] if kept else text
+    return text
 
 
 def unescaped(text: str) -> str:

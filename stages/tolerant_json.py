@@ -45,27 +45,24 @@ def read_json(data: bytes) -> tuple[list[Any], bool]:
     return read_tolerantly(text), True
 
 
-_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
-_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
+_NO_MARKS: Final = bytes(byte for byte in range(256) if byte not in b'[]{}"')
+_STRING: Final = re.compile(rb'"[^"]*"')
 
 
 def _is_shallow(data: bytes) -> bool:
-    """Return whether nothing lies deeper than `MAXIMUM_DEPTH`.
+    """Return whether nothing in *data* lies deeper than `MAXIMUM_DEPTH`, and all brackets match.
 
     msgspec gives up at a depth that depends on the depth of the caller, which no output may depend on.
     """
     if data.count(b"{") + data.count(b"[") <= MAXIMUM_DEPTH:
         return True
-    # Brackets in strings nearly always match; where they do not, the strings are taken out first.
-    return _collapses(data) or _collapses(_STRING.sub(b"", data))
-
-
-def _collapses(data: bytes) -> bool:
-    """Return whether the brackets of *data* match and are gone once `MAXIMUM_DEPTH` innermost levels are taken away."""
-    brackets = data.translate(None, _NO_BRACKETS)
-    for _ in range(MAXIMUM_DEPTH):
+    # Of a string nothing but its quotes is left, unless it holds brackets: half the time of matching strings.
+    marks = data.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_ONE_KIND, _NO_MARKS).replace(b'""', b"")
+    brackets = _STRING.sub(b"", marks) if b'"' in marks else marks
+    for _ in range(MAXIMUM_DEPTH):  # take away the innermost level
         before = len(brackets)
-        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        brackets = brackets.replace(b"[]", b"")
         if len(brackets) == before:
             break
     return not brackets
