@@ -15,6 +15,10 @@ __all__ = ["quality"]
 
 _LEAST = 8  # pages, below which a group has no column
 _ALL = "mean of the sets"
+_LEARNED = (
+    "The model of `fast` has learned from pages of scrapinghub and wcxb_dev: its figures there do not hold for other pages. "
+    "Those of the row out of fold do: no page is read by a model that has seen its host."
+)
 
 
 def quality(systems: Sequence[System], folder: Path, data: Sequence[Path], against: str) -> str:
@@ -23,6 +27,7 @@ def quality(systems: Sequence[System], folder: Path, data: Sequence[Path], again
     done = [row for row in rows if not row.failure]
     parts = [
         _scores(pages, rows),
+        *([_LEARNED] if any(row.system.variant == "fast" for row in done) else []),
         "### By page type: mean F1 of the pages\n\n" + _by_group(pages, done, lambda page: page.page_type),
         "### By language: mean F1 of the pages\n\n" + _by_group(pages, done, lambda page: page.lang),
         *(_differences(pages, done, row) for row in done if re.search(against, row.system.label)),
