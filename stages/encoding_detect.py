@@ -30,9 +30,11 @@ _LANGUAGE_CHARACTERS: Final = 4_000
 _WORDS: Final = 20_000
 _SAMPLE_RUNS: Final = 400
 _CENTRAL: Final = ("windows-1250", "iso-8859-2")
-_MARKED_SHARE: Final = 0.04
-_ERRORS: Final = 10
+_MARKED_SHARE: Final = 0.02
 _DAMAGED_BYTES: Final = 100
+"""So many bytes beyond ASCII a page must have for each byte that may be broken, and at most so many may be broken:"""
+_ERRORS: Final = 10
+_DAMAGEABLE: Final = ("gb18030", "euc-jp", "shift_jis", "euc-kr", "big5")
 _GREEK: Final = ("windows-1253", "iso-8859-7")
 
 _HOMES: Final = {
@@ -78,6 +80,7 @@ _UTF8_RUN: Final = re.compile(
     rb"(?<![\x80-\xff])(?:[\xc2-\xdf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xe0[\xa0-\xbf][\x80-\xbf]"
     rb"|\xed[\x80-\x9f][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{3})+(?![\x80-\xff])"
 )
+_MARKED_LETTER: Final = re.compile(rb"[\xc0-\xff]")
 _RUNS_ONLY: Final = bytes(byte if byte > 127 else 32 for byte in range(256))
 _RUNS_ONLY_WITHOUT_SPACES: Final = _RUNS_ONLY.replace(b"\xa0", b" ")
 _WORDS_ONLY: Final = bytes(byte if byte > 127 or chr(byte).isalpha() else 32 for byte in range(256))
@@ -96,8 +99,9 @@ def detect(data: bytes) -> str | None:
     first, second = _ask_chardetng(part), _ask_cchardet(part)
     if first in MULTI_BYTE and first_error(part, first) is None:
         return first
-    if second in MULTI_BYTE and second != first and _ask_chardetng(_undamaged(part, second)) == second:
-        return second
+    damaged = _damaged(part) if first != second or first in MULTI_BYTE else None
+    if damaged:
+        return damaged
     if first in MULTI_BYTE:
         return first
     if latin_text(part):
@@ -183,16 +187,25 @@ def _name(guess: str | None) -> str | None:
     return name if name in _LATIN or name in _OTHERS or name in MULTI_BYTE else None
 
 
-def _undamaged(part: bytes, name: str) -> bytes:
-    """Return the longest stretch of *part* without an error in *name*, for chardetng, which one broken byte misleads.
+def _damaged(part: bytes) -> str | None:
+    """Return the multi-byte encoding that *part* is in but for some broken bytes, one of which misleads both detectors.
 
-    Empty if there are more errors than a damaged page has, or too little to tell errors from another encoding.
+    It is the one that chardetng names for the longest stretch without an error in it. None for less text than tells errors
+    from another encoding.
     """
-    if len(not_ascii(part[:_DETECTOR_BYTES])) < _DAMAGED_BYTES:
-        return b""
+    most = min(_ERRORS, len(not_ascii(part)) // _DAMAGED_BYTES)
+    for name in _DAMAGEABLE if most else ():
+        stretch = _undamaged(part, name, most)
+        if 3 * len(stretch) > len(part) and _ask_chardetng(stretch) == name:
+            return name
+    return None
+
+
+def _undamaged(part: bytes, name: str, most: int) -> bytes:
+    """Return the longest stretch of *part* without an error in *name*; empty for more than *most* errors."""
     stretches: list[bytes] = []
     rest = part
-    for _ in range(_ERRORS):
+    for _ in range(most + 1):
         at = first_error(rest, name)
         if at is None:
             return max([*stretches, rest], key=len)
@@ -204,13 +217,17 @@ def _undamaged(part: bytes, name: str) -> bytes:
 def _latin(data: bytes, part: bytes, first: str | None, second: str | None) -> str:
     """Return the encoding of text in Latin letters, by its language.
 
-    Detectors that agree are believed about text as full of marked letters as that of Central Europe: of such letters English
-    has none, French and German have one in thirty. Short texts there are taken for other languages.
+    Detectors that agree are believed about texts with many marked letters: short ones are taken for other languages, and
+    English, whose quotes mislead the detectors, has none.
     """
     text = _visible(data)
     home = _HOMES.get(_classifier()(text.decode("latin-1")), "windows-1252")
     central = _CENTRAL if first in _CENTRAL and second in _CENTRAL else ()
-    if home == "windows-1252" and (first == second or central) and len(not_ascii(text)) > _MARKED_SHARE * len(text):
+    if (
+        home == "windows-1252"
+        and (first == second or central)
+        and len(_MARKED_LETTER.findall(text)) > _MARKED_SHARE * len(text)
+    ):
         home = first if first in _LATIN else home
     return _less_odd(part, _CENTRAL, second) if home in _CENTRAL else home or "windows-1252"
 
