@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from corpusmill.stages.kernels import kernel
-from corpusmill.stages.kernels.html_characters import next_character
+from corpusmill.stages.kernels.html_characters import next_character, wide_character
 from corpusmill.stages.kernels.html_layout import (
     B_BREAKS,
     B_BYTES,
@@ -119,10 +119,13 @@ def add_text(page: Any, begin: int, end: int, kind: int, pieces: Any, state: Any
                 pending = 1
             continue
         code, second = np.int64(byte), 0
-        if group:
+        if group or (byte > 32 and byte < 127 and byte != 38):
             at += 1
         else:
-            at, code, second = next_character(page, at, end, kind == RAW_TEXT, references)
+            if byte >= 128:
+                at, code = wide_character(page, at, end)
+            else:
+                at, code, second = next_character(page, at, end, kind == RAW_TEXT, references)
             if code == 0:
                 continue
             if code == 32:

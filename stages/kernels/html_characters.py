@@ -11,7 +11,7 @@ from corpusmill.stages.kernels.html_scan import look_up
 from corpusmill.stages.kernels.html_tags import BLANK, CLASSES, HASH_FACTOR, HASH_MASK, HASH_START
 from corpusmill.stages.kernels.text import decode
 
-__all__ = ["next_character"]
+__all__ = ["next_character", "wide_character"]
 
 # What a numeric reference to 0x80 … 0x9F means: windows-1252 (HTML Standard, "numeric character reference end state").
 _C1 = np.array([ord(bytes([byte]).decode("cp1252", "ignore") or chr(byte)) for byte in range(0x80, 0xA0)], np.int64)
@@ -73,36 +73,39 @@ def _named(page: Any, at: int, end: int, references: Any) -> tuple[int, int, int
 
 
 @kernel
-def next_character(page: Any, at: int, end: int, raw: bool, references: Any) -> tuple[int, int, int]:
-    """Read a character: (place behind it, its code point, that of a second one or 0).
-
-    White space of any kind, no-break and ideographic spaces among it, is a space; what has no width and controls are 0. In *raw*
-    text `&` stands for itself.
-    """
-    byte = page[at]
-    second = _NONE
-    if byte < 128:
-        code = np.int64(byte)
-        after = at + 1
-        if byte == 38 and not raw and after < end:
-            if page[after] == 35:
-                after, code = _numeric(page, at, end)
-            else:
-                after, code, second = _named(page, at, end, references)
-            if after == at:
-                return at + 1, 38, _NONE
-    else:
-        wide, place = decode(page, np.uint64(at), np.uint64(end))
-        code, after = np.int64(wide), np.int64(place)
+def _as_shown(code: int) -> int:
+    """Return a space for white space of any kind, no-break and ideographic spaces among it, and 0 for what shows nothing."""
     if code < 128:
         if CLASSES[code] == BLANK:
-            return after, _BLANK, _NONE
-        if code < 32 or code == 127:
-            return after, _NONE, _NONE
-    elif (
-        code == 0xA0 or code == 0x3000 or 0x2000 <= code <= 0x200A or code == 0x2028 or code == 0x2029 or code == 0x202F
-    ):
-        return after, _BLANK, _NONE
-    elif code == 0x200B or code == 0xFEFF or code == 0xAD or code < 0xA0:
-        return after, _NONE, _NONE
-    return after, code, second
+            return _BLANK
+        return _NONE if code < 32 or code == 127 else code
+    if code in (0xA0, 0x3000, 0x2028, 0x2029, 0x202F) or 0x2000 <= code <= 0x200A:
+        return _BLANK
+    return _NONE if code in (0x200B, 0xFEFF, 0xAD) or code < 0xA0 else code
+
+
+@kernel
+def wide_character(page: Any, at: int, end: int) -> tuple[int, int]:
+    """Read a character whose first byte is at least 128: (place behind it, its code point as shown)."""
+    code, after = decode(page, np.uint64(at), np.uint64(end))
+    return np.int64(after), _as_shown(np.int64(code))
+
+
+@kernel
+def next_character(page: Any, at: int, end: int, raw: bool, references: Any) -> tuple[int, int, int]:
+    """Read a character: (place behind it, its code point as shown, that of a second one or 0). In *raw* text `&` is itself.
+
+    Slow, because every call hands over all tables: callers read plain characters themselves.
+    """
+    byte = page[at]
+    if byte >= 128:
+        after, code = wide_character(page, at, end)
+        return after, code, _NONE
+    if byte == 38 and not raw and at + 1 < end:
+        code, second = 0, _NONE
+        if page[at + 1] == 35:
+            after, code = _numeric(page, at, end)
+        else:
+            after, code, second = _named(page, at, end, references)
+        return (at + 1, 38, _NONE) if after == at else (after, _as_shown(code), second)
+    return at + 1, _as_shown(np.int64(byte)), _NONE

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from corpusmill.stages.kernels import kernel
-from corpusmill.stages.kernels.html_characters import next_character
+from corpusmill.stages.kernels.html_characters import next_character, wide_character
 from corpusmill.stages.kernels.html_layout import (
     B_CONTAINER,
     B_PIECE,
@@ -176,12 +176,19 @@ def _write_block(
                     to += 1
                 at += 1
                 continue
-            at, code, second = next_character(page, at, end, kind == RAW_TEXT, references)
-            if code == 0:
-                continue
-            if code == _SPACE:
-                pending = max(pending, 1)
-                continue
+            code, second = np.int64(byte), 0
+            if byte > _SPACE and byte < 127 and byte != 38:
+                at += 1
+            else:
+                if byte >= 128:
+                    at, code = wide_character(page, at, end)
+                else:
+                    at, code, second = next_character(page, at, end, kind == RAW_TEXT, references)
+                if code == 0:
+                    continue
+                if code == _SPACE:
+                    pending = max(pending, 1)
+                    continue
             if pending and to > start:
                 out[to] = _NEWLINE if pending == 2 else _SPACE
                 to += 1
