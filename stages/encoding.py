@@ -82,6 +82,7 @@ _RUNS_LABELLED: Final = 0.5
 """What `utf8_runs` must give for bytes that are not clean UTF-8 and not labelled, or labelled, as UTF-8."""
 _SAMPLE: Final = 65_536
 _SAMPLE_BEYOND_ASCII: Final = 2_000
+_TAGS: Final = 300
 _ODD: Final = 2
 _ODD_SHARE: Final = 0.05
 """How odd the text under a label may be: so many places, and so many in each byte beyond ASCII."""
@@ -228,7 +229,7 @@ def _plausible(data: bytes, name: str) -> bool:
         return True
     if name == "windows-1252" and not latin_text(data):
         return False
-    words = words_beyond_ascii(data)
+    words = words_beyond_ascii(data, _TAGS)
     return oddness(decode_as(words, name) or "") <= _ODD + _ODD_SHARE * len(not_ascii(words))
 
 

@@ -119,9 +119,12 @@ def latin_text(data: bytes) -> bool:
     return sum(len(run) for run in runs if len(run) > 2) <= 0.3 * sum(map(len, runs))
 
 
-def words_beyond_ascii(data: bytes) -> bytes:
-    """Return the words of *data* that have bytes beyond ASCII, with single spaces: all that `oddness` looks at, and short."""
-    words = b" ".join(_pieces(data)).translate(_WORDS_ONLY).split()
+def words_beyond_ascii(data: bytes, tags: int | None = None) -> bytes:
+    """Return the words of *data* that have bytes beyond ASCII, with single spaces: all that `oddness` looks at, and short.
+
+    Only those of the first *tags* tags and texts with such bytes, if that is given.
+    """
+    words = b" ".join(_pieces(data)[:tags]).translate(_WORDS_ONLY).split()
     return b" " + b" ".join([word for word in words if not word.isascii()][:_WORDS]) + b" "
 
 
