@@ -16,6 +16,7 @@ Floats = npt.NDArray[np.float32]
 
 _MOST_MARKS = 512
 _LISTED = 1 << 16
+_REFERENCES = 1 << 13
 
 
 class ClassWords(NamedTuple):
@@ -50,21 +51,20 @@ def no_class_words() -> ClassWords:
 
 
 @functools.cache
-def references() -> tuple[Integers, ...]:
-    """Return the named character references of the HTML Standard: hashes, rows; and by row: code point, a second one or 0, open.
-
-    An open one needs no semicolon. Row 0 is none.
-    """
+def references() -> Integers:
+    """Return the named character references of the HTML Standard as a hash table; its columns are in kernels/html_characters.py."""
+    from corpusmill.stages.kernels.html_characters import R_FIRST, R_HASH, R_OPEN, R_SECOND, REFERENCE_COLUMNS
     from corpusmill.stages.kernels.html_tags import hash_table
 
     names = sorted({name.rstrip(";") for name in html5})
-    keys, values = hash_table(((name.encode(), row) for row, name in enumerate(names, 1)), 8192)
-    first, second, bare = np.zeros((3, len(names) + 1), np.int64)
-    for row, name in enumerate(names, 1):
+    table = np.zeros((_REFERENCES, REFERENCE_COLUMNS), np.int64)
+    table[:, R_HASH], rows = hash_table(((name.encode(), row) for row, name in enumerate(names)), _REFERENCES)
+    for place in np.flatnonzero(table[:, R_HASH]):
+        name = names[rows[place]]
         characters = html5.get(f"{name};") or html5[name]
-        first[row], second[row] = ord(characters[0]), ord(characters[1]) if len(characters) > 1 else 0
-        bare[row] = name in html5
-    return keys, values, first, second, bare
+        table[place, R_FIRST], table[place, R_OPEN] = ord(characters[0]), name in html5
+        table[place, R_SECOND] = ord(characters[1]) if len(characters) > 1 else 0
+    return table
 
 
 def read_page(

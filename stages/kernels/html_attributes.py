@@ -8,7 +8,6 @@ import numpy as np
 
 from corpusmill.stages.kernels import kernel
 from corpusmill.stages.kernels.html_layout import (
-    A_CLOSED,
     A_CONTENT,
     A_HIDDEN,
     A_HREF,
@@ -142,14 +141,10 @@ def read_attributes(
     page: Any, at: int, end: int, wanted: int, container: int, tables: Any, known: Any, attributes: Any, state: Any
 ) -> int:
     """Read the attributes of a tag from *at* on and note in *attributes* what is *wanted*; return where to go on, or -1."""
-    attributes[:] = 0
     while True:
         at, name, name_end, begin, finish = next_attribute(page, at, end)
         if name == name_end:
-            attributes[A_CLOSED] = at > 0 and page[at - 2] == 47
             return at
-        if wanted == A_NOTHING:
-            continue
         what = hash_lower(page, name, name_end)
         if wanted == A_BLOCK:
             if what in (_CLASS, _ID, _ROLE, _PART):

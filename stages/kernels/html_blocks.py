@@ -246,5 +246,6 @@ def finish_block(page: Any, blocks: Any, pieces: Any, state: Any, words: Any) ->
     else:
         state[S_PIECES] = state[S_PIECE]  # nothing but blanks, breaks and empty links
     state[S_PIECE] = state[S_PIECES]
-    state[:BLOCK_STATE] = 0
+    for column in range(BLOCK_STATE):
+        state[column] = 0
     state[S_HASH] = HASH_START

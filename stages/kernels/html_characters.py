@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from corpusmill.stages.kernels import kernel
-from corpusmill.stages.kernels.html_scan import look_up
 from corpusmill.stages.kernels.html_tags import BLANK, CLASSES, HASH_FACTOR, HASH_MASK, HASH_START
 from corpusmill.stages.kernels.text import decode
 
-__all__ = ["next_character", "wide_character"]
+__all__ = ["REFERENCE_COLUMNS", "R_FIRST", "R_HASH", "R_OPEN", "R_SECOND", "next_character", "wide_character"]
+
+R_HASH, R_FIRST, R_SECOND, R_OPEN, REFERENCE_COLUMNS = range(5)
+"""Columns of the hash table of named references: hash of the name (0: free), code point, a second one or 0, needs no semicolon."""
 
 # What a numeric reference to 0x80 … 0x9F means: windows-1252 (HTML Standard, "numeric character reference end state").
 _C1 = np.array([ord(bytes([byte]).decode("cp1252", "ignore") or chr(byte)) for byte in range(0x80, 0xA0)], np.int64)
@@ -53,10 +55,10 @@ def _numeric(page: Any, at: int, end: int) -> tuple[int, int]:
 @kernel
 def _named(page: Any, at: int, end: int, references: Any) -> tuple[int, int, int]:
     """Return (place behind the reference whose `&` is at *at*, its code point, a second one or 0); the place is *at* if none."""
-    keys, values, first, second, open_ended = references
     hashed = HASH_START
     found, row = at, 0
     place, length = at + 1, 0
+    last = references.shape[0] - 1
     while place < end and length < _LONGEST:
         byte = np.int64(page[place])
         if not (97 <= byte | 32 <= 122 or 48 <= byte <= 57):
@@ -66,10 +68,12 @@ def _named(page: Any, at: int, end: int, references: Any) -> tuple[int, int, int
         length += 1
         closed = place < end and page[place] == 59
         if length > 1 and (closed or length <= _LONGEST_OPEN):
-            entry = look_up(keys, values, hashed)
-            if entry and (closed or open_ended[entry]):
+            entry = hashed & last
+            while references[entry, R_HASH] not in (0, hashed):
+                entry = (entry + 1) & last
+            if references[entry, R_HASH] and (closed or references[entry, R_OPEN]):
                 found, row = place + closed, entry
-    return found, first[row], second[row]
+    return found, references[row, R_FIRST], references[row, R_SECOND]
 
 
 @kernel
@@ -95,7 +99,7 @@ def wide_character(page: Any, at: int, end: int) -> tuple[int, int]:
 def next_character(page: Any, at: int, end: int, raw: bool, references: Any) -> tuple[int, int, int]:
     """Read a character: (place behind it, its code point as shown, that of a second one or 0). In *raw* text `&` is itself.
 
-    Slow, because every call hands over all tables: callers read plain characters themselves.
+    Slow, because of what a call hands over: callers read plain characters themselves.
     """
     byte = page[at]
     if byte >= 128:

@@ -24,7 +24,7 @@ from corpusmill.stages.kernels.html_tags import (
     TAGS,
 )
 
-__all__ = ["comment_end", "find_byte", "hash_lower", "look_up", "next_attribute", "raw_end", "tag_number"]
+__all__ = ["comment_end", "find_byte", "hash_lower", "look_up", "next_attribute", "raw_end", "tag_end", "tag_number"]
 
 _LESS, _MORE, _SLASH, _DASH, _EQUALS = (np.uint8(ord(mark)) for mark in "<>/-=")
 _QUOTE, _APOSTROPHE, _EXCLAMATION = (np.uint8(ord(mark)) for mark in "\"'!")
@@ -119,6 +119,15 @@ def next_attribute(page: Any, at: int, end: int) -> tuple[int, int, int, int, in
                 at += 1
             value_end = at
     return at, name, name_end, value, value_end
+
+
+@kernel
+def tag_end(page: Any, at: int, end: int) -> int:
+    """Return where to go on behind the `>` of a tag whose attributes nobody wants, or -1 where the page ends first."""
+    while True:
+        at, name, name_end, _, _ = next_attribute(page, at, end)
+        if name == name_end:
+            return at
 
 
 @kernel

@@ -30,6 +30,7 @@ __all__ = [
     "KEPT_RAW",
     "KINDS",
     "LOWER",
+    "NOTED",
     "OPEN_GRAPH_TYPES",
     "PUNCTUATION",
     "RAW",
@@ -76,9 +77,10 @@ def hash_table(items: Iterable[tuple[bytes, int]], size: int) -> tuple[Integers,
 
 # Tags --------------------------------------------------------------------------------------------------------------
 
-BLOCK, RAW, SKIPPED, CLOSES_P, SPECIAL, CELL, KEPT_RAW = 1, 2, 4, 8, 16, 32, 64
+BLOCK, RAW, SKIPPED, CLOSES_P, SPECIAL, CELL, KEPT_RAW, NOTED = 1, 2, 4, 8, 16, 32, 64, 128
 """Flags: begins a block of text; its content is no markup; its content is not shown; ends an open paragraph; `</li>` and the
-like do not reach through it; no end tag of another kind reaches through it; its raw content is shown."""
+like do not reach through it; no end tag of another kind reaches through it; its raw content is shown; the tokenizer does
+something about it although it is no block."""
 
 _FLAGGED: tuple[tuple[int, str], ...] = (
     (
@@ -99,7 +101,7 @@ _FLAGGED: tuple[tuple[int, str], ...] = (
     (RAW, "script style textarea title xmp iframe noembed noframes"),
     (KEPT_RAW, "xmp"),
     (SKIPPED, "noscript template svg select canvas object video audio datalist map applet dialog"),
-    (0, "a br meta link base img input time source track wbr col embed area param"),
+    (NOTED, "a br meta link img time code kbd samp tt"),
     (
         0,
         "span b i em strong font small sub sup u s q cite code kbd samp var mark ins del abbr acronym bdi bdo big tt nobr",

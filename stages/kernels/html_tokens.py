@@ -27,17 +27,18 @@ from corpusmill.stages.kernels.html_attributes import (
 )
 from corpusmill.stages.kernels.html_blocks import MOST_BLOCKS, add_piece, add_text, finish_block, title_words
 from corpusmill.stages.kernels.html_layout import (
-    A_CLOSED,
     A_CONTENT,
     A_HREF,
     A_HREF_END,
     A_JSON,
     A_PROPERTY,
+    ATTRIBUTE_COLUMNS,
     BODY_MARK,
     BREAK,
     C_TAG,
     CODE,
     CODE_END,
+    CONTAINER_COLUMNS,
     D_IMAGES,
     D_NOSCRIPT,
     D_OPEN_GRAPH,
@@ -74,8 +75,9 @@ from corpusmill.stages.kernels.html_layout import (
     TIME_MARK,
     TITLE_MARK,
     VERBATIM,
+    WEIGHT_COLUMNS,
 )
-from corpusmill.stages.kernels.html_scan import comment_end, find_byte, look_up, raw_end, tag_number
+from corpusmill.stages.kernels.html_scan import comment_end, find_byte, look_up, raw_end, tag_end, tag_number
 from corpusmill.stages.kernels.html_tags import (
     BLANK,
     BLOCK,
@@ -85,6 +87,7 @@ from corpusmill.stages.kernels.html_tags import (
     HASH_MASK,
     HASH_START,
     KEPT_RAW,
+    NOTED,
     OPEN_GRAPH_TYPES,
     RAW,
     SKIPPED,
@@ -267,7 +270,7 @@ def tokenize(
     stack = np.empty(containers.shape[0] + 1, np.int64)
     opened = np.zeros(CUSTOM + 1, np.int64)
     endless = np.zeros(CUSTOM + 1, np.int64)
-    attributes = np.zeros(9, np.int64)
+    attributes = np.zeros(ATTRIBUTE_COLUMNS, np.int64)
     words = np.empty(40, np.int64)
     tables = containers, weights, seen
     state[:] = 0
@@ -339,18 +342,28 @@ def tokenize(
         wanted = A_NOTHING
         if opens:
             wanted = A_BLOCK
-            containers[container] = 0
-            weights[container] = 0
+            for column in range(CONTAINER_COLUMNS):
+                containers[container, column] = 0
+            for column in range(WEIGHT_COLUMNS):
+                weights[container, column] = 0
+            for column in range(ATTRIBUTE_COLUMNS):
+                attributes[column] = 0
             if tag == CUSTOM:
                 class_words(page, name_begin, at, container, tables, known, state)
-        elif not closing and not skipped:
-            if tag == _A:
-                wanted = A_LINK
-            elif tag in (_META, _SCRIPT):
-                wanted = A_META
+        elif not closing and not skipped and tag in (_A, _META, _SCRIPT):
+            wanted = A_LINK if tag == _A else A_META
+            for column in range(ATTRIBUTE_COLUMNS):
+                attributes[column] = 0
         name_end = at
         limit = find_byte(page, at, end, _MORE) + 1 if state[S_ENDLESS_TAG] else end
-        at = read_attributes(page, at, min(limit, end), wanted, container, tables, known, attributes, state)
+        limit = min(limit, end)
+        if at < end and page[at] == _MORE:
+            at += 1
+        elif wanted == A_NOTHING:
+            at = tag_end(page, at, limit)
+        else:
+            at = read_attributes(page, at, limit, wanted, container, tables, known, attributes, state)
+        closed = at > 1 and page[at - 2] == 47
         if at < 0:
             if not state[S_ENDLESS_TAG]:
                 state[S_ENDLESS_TAG] = 1
@@ -368,7 +381,7 @@ def tokenize(
                     nested -= 1
                     if nested == 0:
                         skipped = 0
-                elif not attributes[A_CLOSED]:
+                elif not closed:
                     nested += 1
             if not closing and flags & RAW and tag != _TITLE and not endless[tag]:
                 finish = raw_end(page, at, end, tag)
@@ -388,7 +401,7 @@ def tokenize(
             else:
                 at = finish
         elif flags & SKIPPED and not shown:
-            if not closing and not (attributes[A_CLOSED] and tag == _SVG):
+            if not closing and not (closed and tag == _SVG):
                 skipped, nested, skipped_from = tag, 1, at
         elif opens:
             close_implied(tag, containers, stack, opened, state)
@@ -398,6 +411,6 @@ def tokenize(
         elif tag in (_HTML, _BODY):
             if not closing:
                 _mark(marks, state, HTML_MARK if tag == _HTML else BODY_MARK, begin, at)
-        elif not block:
+        elif flags & NOTED:
             _inline(tag, closing, begin, at, pieces, marks, facts, attributes, state)
     finish_block(page, blocks, pieces, state, words)
