@@ -97,7 +97,7 @@ def _read(page: bytes, words: ClassWords, show: tuple[str, ...], list_class_word
     blocks = np.empty((min(tags, MOST_BLOCKS), layout.BLOCK_COLUMNS), np.int64)
     containers = np.empty((min(tags, MOST_CONTAINERS), layout.CONTAINER_COLUMNS), np.int64)
     weights = np.empty((len(containers), layout.WEIGHT_COLUMNS), np.float32)
-    pieces = np.empty((4 * tags, layout.PIECE_COLUMNS), np.int64)
+    pieces = np.empty((5 * tags, layout.PIECE_COLUMNS), np.int64)
     marks = np.empty((_MOST_MARKS, layout.MARK_COLUMNS), np.int64)
     listed = np.empty((_LISTED if list_class_words else 0, 3), np.int64)
     facts = np.zeros(layout.PAGE_COLUMNS, np.int64)

@@ -27,6 +27,7 @@ from corpusmill.stages.kernels.html_layout import (
     B_WIDE,
     B_WORDS,
     BLOCK_STATE,
+    LINK,
     P_BEGIN,
     P_END,
     P_KIND,
@@ -39,8 +40,11 @@ from corpusmill.stages.kernels.html_layout import (
     S_DIGITS,
     S_FIRST,
     S_HASH,
+    S_HREF,
+    S_HREF_END,
     S_LAST,
     S_LINK,
+    S_LINK_NOTED,
     S_LINKED,
     S_LINKS,
     S_PENDING,
@@ -83,6 +87,13 @@ _FIRST_STOP = 5  # of these, the first that ends a sentence
 def add_piece(pieces: Any, state: Any, begin: int, end: int, kind: int) -> None:
     """Append to the pieces of the block that is being read."""
     number = state[S_PIECES]
+    if (
+        number > state[S_PIECE]
+        and pieces[number - 1, P_KIND] == kind <= RAW_TEXT
+        and pieces[number - 1, P_END] == begin
+    ):
+        pieces[number - 1, P_END] = end  # a `<` that begins no tag parts no text
+        return
     pieces[number, P_BEGIN], pieces[number, P_END], pieces[number, P_KIND] = begin, end, kind
     state[S_PIECES] = number + 1
 
@@ -159,6 +170,10 @@ def add_text(page: Any, begin: int, end: int, kind: int, pieces: Any, state: Any
             characters += second != 0
     state[S_PENDING], state[S_HASH], state[S_LAST] = pending, hashed, last
     if characters:
+        if state[S_LINK] and not state[S_LINK_NOTED]:
+            # Not where the link begins: it may go over several blocks.
+            add_piece(pieces, state, state[S_HREF], state[S_HREF_END], LINK)
+            state[S_LINK_NOTED] = 1
         add_piece(pieces, state, begin, end, kind)
         state[S_CHARACTERS] += characters
         state[S_WORDS] += words

@@ -10,7 +10,16 @@ from corpusmill.stages.kernels import kernel
 from corpusmill.stages.kernels.html_tags import BLANK, CLASSES, HASH_FACTOR, HASH_MASK, HASH_START
 from corpusmill.stages.kernels.text import decode
 
-__all__ = ["REFERENCE_COLUMNS", "R_FIRST", "R_HASH", "R_OPEN", "R_SECOND", "next_character", "wide_character"]
+__all__ = [
+    "REFERENCE_COLUMNS",
+    "R_FIRST",
+    "R_HASH",
+    "R_OPEN",
+    "R_SECOND",
+    "is_newline",
+    "next_character",
+    "wide_character",
+]
 
 R_HASH, R_FIRST, R_SECOND, R_OPEN, REFERENCE_COLUMNS = range(5)
 """Columns of the hash table of named references: hash of the name (0: free), code point, a second one or 0, needs no semicolon."""
@@ -50,6 +59,12 @@ def _numeric(page: Any, at: int, end: int) -> tuple[int, int]:
     elif 0x80 <= code <= 0x9F:
         code = _C1[code - 0x80]
     return place, code
+
+
+@kernel
+def is_newline(page: Any, at: int, end: int) -> bool:
+    """Return whether the reference whose `&` is at *at* is one to a line feed or carriage return."""
+    return at + 1 < end and page[at + 1] == 35 and _numeric(page, at, end)[1] in (10, 13)
 
 
 @kernel

@@ -68,9 +68,10 @@ META_MARK, LINK_MARK, HTML_MARK, BODY_MARK, TITLE_MARK, JSON_MARK, TIME_MARK = r
     S_LAST,
     S_PENDING,  # what is due before the next character: nothing, a space, a line break
     S_BYTES,
+    S_LINK_NOTED,  # 1: a piece of the block says that a link is open
     S_HASH,
     BLOCK_STATE,
-) = range(15)
+) = range(16)
 # … then what is known of the page so far.
 (
     S_PIECE,  # the first piece of the block
@@ -83,12 +84,14 @@ META_MARK, LINK_MARK, HTML_MARK, BODY_MARK, TITLE_MARK, JSON_MARK, TIME_MARK = r
     S_VERBATIM,  # open elements whose white space counts
     S_LINK,  # 1 within a link
     S_LINK_DEPTH,  # containers around the link: it cannot outlast them
+    S_HREF,
+    S_HREF_END,
     S_TITLE_WORDS,
-    S_ENDLESS_COMMENT,  # 1: no comment ends from here on
-    S_ENDLESS_TAG,  # 1: quotes do not count any more, a tag ends at its first `>`
+    S_ENDLESS_COMMENT,  # from here on, no comment ends
+    S_ENDLESS_TAG,  # from here on, quotes do not count: a tag ends at its first `>`
     S_CLASS_WORDS,
     STATE_COLUMNS,
-) = range(BLOCK_STATE, BLOCK_STATE + 15)
+) = range(BLOCK_STATE, BLOCK_STATE + 17)
 
 # What the attributes of a tag say.
 A_HIDDEN, A_JSON, A_PROPERTY, A_CONTENT, A_HREF, A_HREF_END, A_SIGNATURE, ATTRIBUTE_COLUMNS = range(8)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from corpusmill.stages.kernels import kernel
-from corpusmill.stages.kernels.html_characters import next_character, wide_character
+from corpusmill.stages.kernels.html_characters import is_newline, next_character, wide_character
 from corpusmill.stages.kernels.html_layout import (
     B_CONTAINER,
     B_PIECE,
@@ -27,7 +27,7 @@ from corpusmill.stages.kernels.html_layout import (
     RAW_TEXT,
     VERBATIM,
 )
-from corpusmill.stages.kernels.html_tags import TAG_BITS, TAGS
+from corpusmill.stages.kernels.html_tags import CLASSES, DIGIT, TAG_BITS, TAGS
 from corpusmill.stages.kernels.text import encode
 
 __all__ = ["LINKS_DROPPED", "LINKS_MARKED", "LINKS_TEXT", "render", "room_for"]
@@ -63,7 +63,8 @@ for _name in [
 _HIGHEST = 64  # levels of the tree that are looked at around a boundary
 _DEEPEST_LIST = 8
 _LONGEST_LINK = 2000
-_NEWLINE, _SPACE, _TAB, _BAR, _DASH, _HASH, _MORE, _TICK = 10, 32, 9, 124, 45, 35, 62, 96
+_NEWLINE, _RETURN, _SPACE, _TAB, _BAR, _DASH, _HASH, _MORE, _TICK = 10, 13, 32, 9, 124, 45, 35, 62, 96
+_AND, _SEMICOLON, _EQUALS = 38, 59, 61
 
 # What lies between two blocks.
 _CELL, _LINE, _PARAGRAPH = range(3)
@@ -128,7 +129,15 @@ def _write_link(page: Any, begin: int, end: int, references: Any, out: Any, to: 
     to += 2
     at = begin
     while at < end and end - begin <= _LONGEST_LINK:
-        at, code, _ = next_character(page, at, end, False, references)
+        after, code, _ = next_character(page, at, end, False, references)
+        named = page[at] == _AND and page[at + 1] != _HASH
+        if named and page[after - 1] != _SEMICOLON and after < end:
+            follows = page[after]
+            if (
+                follows == _EQUALS or CLASSES[follows] >= DIGIT
+            ):  # in attributes `&copy=1` and `&sections` are no references
+                after, code = at + 1, np.int64(_AND)
+        at = after
         if code > 32 and code not in (40, 41, 60, 62):
             to = np.int64(encode(np.uint64(code), out, np.uint64(to)))
     out[to] = 41
@@ -141,20 +150,20 @@ def _write_block(
 ) -> int:
     """Write the text of a block from *start* on and return where it ends. *flat*: all on one line; *marked*: code in ticks."""
     to, pending = start, 0
-    linked = opened = False
+    linked = opened = code_due = coded = False
     link_begin = link_end = 0
     for number in range(block[B_PIECE], block[B_PIECES]):
         kind, at, end = pieces[number, P_KIND], pieces[number, P_BEGIN], pieces[number, P_END]
         if kind > RAW_TEXT:
             if kind == BREAK:
                 pending = 1 if flat else 2
-            elif kind in (CODE, CODE_END):
-                if marked:
-                    if kind == CODE and pending == 1 and to > start:
-                        out[to] = _SPACE
-                        to, pending = to + 1, 0
+            elif kind == CODE:
+                code_due = marked
+            elif kind == CODE_END:
+                code_due = False
+                if coded:
                     out[to] = _TICK
-                    to += 1
+                    to, coded = to + 1, False
             else:
                 if opened:
                     to = _write_link(page, link_begin, link_end, references, out, to)
@@ -165,8 +174,13 @@ def _write_block(
             continue
         verbatim = kind in (VERBATIM, RAW_TEXT) and not flat
         while at < end:
-            byte = page[at]
-            if verbatim and byte in (_NEWLINE, _SPACE, _TAB):
+            byte, before = page[at], at
+            if verbatim and byte in (_NEWLINE, _SPACE, _TAB, _RETURN):
+                at += 1
+                if byte == _RETURN:
+                    if at < end and page[at] == _NEWLINE:
+                        continue
+                    byte = np.uint8(_NEWLINE)
                 if pending == 2:
                     out[to] = _NEWLINE
                     to += 1
@@ -174,7 +188,6 @@ def _write_block(
                 if to > start or byte != _NEWLINE:
                     out[to] = byte
                     to += 1
-                at += 1
                 continue
             code, second = np.int64(byte), 0
             if byte > _SPACE and byte < 127 and byte != 38:
@@ -186,7 +199,9 @@ def _write_block(
                     at, code, second = next_character(page, at, end, kind == RAW_TEXT, references)
                 if code == 0:
                     continue
-                if code == _SPACE:
+                if code == _SPACE and verbatim:  # a no-break space, a reference
+                    code = np.int64(_NEWLINE if byte == _AND and is_newline(page, before, end) else _SPACE)
+                elif code == _SPACE:
                     pending = max(pending, 1)
                     continue
             if pending and to > start:
@@ -196,6 +211,9 @@ def _write_block(
             if linked and not opened and links == LINKS_MARKED:
                 out[to] = 91
                 to, opened = to + 1, True
+            if code_due:
+                out[to] = _TICK
+                to, code_due, coded = to + 1, False, True
             if code < 128:
                 out[to] = code
                 to += 1
@@ -203,6 +221,9 @@ def _write_block(
                 to = np.int64(encode(np.uint64(code), out, np.uint64(to)))
             if second:
                 to = np.int64(encode(np.uint64(second), out, np.uint64(to)))
+    if coded:
+        out[to] = _TICK
+        to += 1
     if opened:
         to = _write_link(page, link_begin, link_end, references, out, to)
     while to > start and out[to - 1] in (_NEWLINE, _SPACE, _TAB):

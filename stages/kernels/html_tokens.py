@@ -48,7 +48,6 @@ from corpusmill.stages.kernels.html_layout import (
     D_TITLE_WORDS,
     HTML_MARK,
     JSON_MARK,
-    LINK,
     LINK_END,
     LINK_MARK,
     M_BEGIN,
@@ -64,8 +63,11 @@ from corpusmill.stages.kernels.html_layout import (
     S_ENDLESS_COMMENT,
     S_ENDLESS_TAG,
     S_HASH,
+    S_HREF,
+    S_HREF_END,
     S_LINK,
     S_LINK_DEPTH,
+    S_LINK_NOTED,
     S_LINKS,
     S_MARKS,
     S_PENDING,
@@ -155,13 +157,21 @@ def _mark(marks: Any, state: Any, kind: int, begin: int, end: int) -> None:
 def _declaration_end(page: Any, at: int, end: int, state: Any) -> int:
     """Return where to go on behind `<!…`, `<?…` or `</` that no letter follows."""
     if page[at + 1] == 33 and at + 3 < end and page[at + 2] == 45 and page[at + 3] == 45:
-        if not state[S_ENDLESS_COMMENT]:
+        if at < state[S_ENDLESS_COMMENT]:
             after = comment_end(page, at, end)
             if after >= 0:
                 return after
-            state[S_ENDLESS_COMMENT] = 1
+            state[S_ENDLESS_COMMENT] = at
         at += 2
     return find_byte(page, at + 2, end, _MORE) + 1
+
+
+@kernel
+def _leave_link(pieces: Any, state: Any) -> None:
+    """End the part of a link that is in the block that is being read."""
+    if state[S_LINK_NOTED]:
+        add_piece(pieces, state, 0, 0, LINK_END)
+        state[S_LINK_NOTED] = 0
 
 
 @kernel
@@ -170,6 +180,7 @@ def _boundary(page: Any, blocks: Any, pieces: Any, state: Any, words: Any) -> No
     if state[S_BLOCKS] < MOST_BLOCKS - 1:
         finish_block(page, blocks, pieces, state, words)
     elif state[S_CHARACTERS]:
+        _leave_link(pieces, state)
         add_piece(pieces, state, 0, 0, BREAK)
         state[S_PENDING] = 2
 
@@ -192,13 +203,12 @@ def _inline(
         state[S_BREAKS] += 1
         add_piece(pieces, state, begin, end, BREAK)
     elif tag == _A:
-        if state[S_LINK]:
-            add_piece(pieces, state, begin, end, LINK_END)
+        _leave_link(pieces, state)
         state[S_LINK] = not closing and attributes[A_HREF] > 0
         if state[S_LINK]:
             state[S_LINK_DEPTH] = state[S_DEPTH]
             state[S_LINKS] += 1
-            add_piece(pieces, state, attributes[A_HREF], attributes[A_HREF_END], LINK)
+            state[S_HREF], state[S_HREF_END] = attributes[A_HREF], attributes[A_HREF_END]
     elif tag in (_CODE, _KBD, _SAMP, _TT):
         add_piece(pieces, state, begin, end, CODE_END if closing else CODE)
     elif not closing:
@@ -230,7 +240,7 @@ def _raw_element(
     words: Any,
 ) -> int:
     """Return where the content of a raw element ends, or *at* where it never does and is read as markup."""
-    finish = end if endless[tag] else raw_end(page, at, end, tag)
+    finish = end if at >= endless[tag] else raw_end(page, at, end, tag)
     if tag == _SCRIPT:
         facts[D_SCRIPTS] += 1
         if attributes[A_JSON]:
@@ -240,7 +250,7 @@ def _raw_element(
         state[S_TITLE_WORDS] = facts[D_TITLE_WORDS] = title_words(page, at, finish, words)
         _mark(marks, state, TITLE_MARK, at, finish)
     if finish >= end and tag != _SCRIPT and tag != _STYLE:
-        endless[tag] = 1
+        endless[tag] = min(endless[tag], at)
         return at
     return finish
 
@@ -269,12 +279,13 @@ def tokenize(
     end = page.size
     stack = np.empty(containers.shape[0] + 1, np.int64)
     opened = np.zeros(CUSTOM + 1, np.int64)
-    endless = np.zeros(CUSTOM + 1, np.int64)
+    endless = np.full(CUSTOM + 1, end + 1, np.int64)
     attributes = np.zeros(ATTRIBUTE_COLUMNS, np.int64)
     words = np.empty(40, np.int64)
     tables = containers, weights, seen
     state[:] = 0
     state[S_HASH] = HASH_START
+    state[S_ENDLESS_COMMENT] = state[S_ENDLESS_TAG] = end
     containers[0] = 0
     containers[0, 0] = -1
     containers[0, C_TAG] = _BODY
@@ -309,6 +320,8 @@ def tokenize(
             letter = at + 2 < end and 97 <= page[at + 2] | 32 <= 122
         if not letter:
             at = _declaration_end(page, at, end, state)
+            if at > end and end - begin > _CUT_TAG and not skipped:
+                add_text(page, begin, end, TEXT, pieces, state, references)
             continue
         # The name.
         at += 2 if closing else 1
@@ -355,7 +368,7 @@ def tokenize(
             for column in range(ATTRIBUTE_COLUMNS):
                 attributes[column] = 0
         name_end = at
-        limit = find_byte(page, at, end, _MORE) + 1 if state[S_ENDLESS_TAG] else end
+        limit = find_byte(page, at, end, _MORE) + 1 if begin >= state[S_ENDLESS_TAG] else end
         limit = min(limit, end)
         if at < end and page[at] == _MORE:
             at += 1
@@ -365,15 +378,14 @@ def tokenize(
             at = read_attributes(page, at, limit, wanted, container, tables, known, attributes, state)
         closed = at > 1 and page[at - 2] == 47
         if at < 0:
-            if not state[S_ENDLESS_TAG]:
-                state[S_ENDLESS_TAG] = 1
+            if begin < state[S_ENDLESS_TAG]:
+                state[S_ENDLESS_TAG] = begin
                 at = begin  # once more, without its quotes
                 continue
-            # No `>` at all any more.
-            at = end
+            # No `>` at all any more, so no tag: the rest is text or was cut off.
             if end - begin > _CUT_TAG and not skipped:
-                add_text(page, begin, begin + 1, RAW_TEXT, pieces, state, references)
-                at = name_end if closing else begin + 1
+                add_text(page, name_end if closing else begin, end, TEXT, pieces, state, references)
+            at = end
             continue
         if skipped:
             if tag == skipped:
@@ -383,12 +395,12 @@ def tokenize(
                         skipped = 0
                 elif not closed:
                     nested += 1
-            if not closing and flags & RAW and tag != _TITLE and not endless[tag]:
+            if not closing and flags & RAW and tag != _TITLE and at < endless[tag]:
                 finish = raw_end(page, at, end, tag)
                 if finish < end:
                     at = finish
                 else:
-                    endless[tag] = 1
+                    endless[tag] = at
             continue
         if block or (tag == _BR and not closing and state[S_PENDING] == 2 and state[S_CHARACTERS]):
             _boundary(page, blocks, pieces, state, words)
