@@ -29,7 +29,7 @@ import numpy.typing as npt
 from html_labels import CONTENT, UNKNOWN, LabelledPage, label_page
 from html_pages import read_pages
 
-from corpusmill.stages.html_page import ClassWords, read_page
+from corpusmill.stages.html_page import ClassWords, declared_shares, read_page
 from corpusmill.stages.kernels.boosted_trees import predict
 from corpusmill.stages.kernels.html_context import CONTEXT, CONTEXT_NAMES, describe_context
 from corpusmill.stages.kernels.html_features import FEATURES, NAMES, describe
@@ -158,7 +158,8 @@ class _Described:
         self.groups = np.empty(len(read.containers), np.int64)
         texts = tables["texts"], tables["text_weights"]
         describe(
-            read.blocks, read.containers, read.weights, read.facts, texts, self.features, self.lengths, self.groups
+            *(read.blocks, read.containers, read.weights, read.facts, texts, declared_shares(read)),
+            *(self.features, self.lengths, self.groups),
         )
 
     def with_context(self, scores: Matrix) -> Matrix:

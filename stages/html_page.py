@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ClassWords", "HtmlPage", "no_class_words", "read_page", "references"]
+from corpusmill.stages.structured_data import structured_data
+
+__all__ = ["ClassWords", "HtmlPage", "block_texts", "declared_shares", "no_class_words", "read_page", "references"]
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -17,6 +19,7 @@ Floats = npt.NDArray[np.float32]
 _MOST_MARKS = 512
 _LISTED = 1 << 16
 _REFERENCES = 1 << 13
+_TITLE_WORDS = 40
 
 
 class ClassWords(NamedTuple):
@@ -43,6 +46,8 @@ class HtmlPage(NamedTuple):
     """Of the page."""
     class_words: Integers
     """Container, begin and end of each class word, if they were asked for."""
+    source: bytes
+    """The same page as `data`."""
 
 
 def no_class_words() -> ClassWords:
@@ -52,7 +57,7 @@ def no_class_words() -> ClassWords:
 
 @functools.cache
 def references() -> Integers:
-    """Return the named character references of the HTML Standard as a hash table; its columns are in kernels/html_characters.py."""
+    """Return the named character references of the HTML Standard as a hash table; columns: kernels/html_characters.py."""
     from corpusmill.stages.kernels.html_characters import R_FIRST, R_HASH, R_OPEN, R_SECOND, REFERENCE_COLUMNS
     from corpusmill.stages.kernels.html_tags import hash_table
 
@@ -103,10 +108,15 @@ def _read(page: bytes, words: ClassWords, show: tuple[str, ...], list_class_word
     facts = np.zeros(layout.PAGE_COLUMNS, np.int64)
     unskipped = np.full(CUSTOM + 1, len(data), np.int64)
     unskipped[[TAGS[name] for name in show]] = 0
-    state = np.empty(layout.STATE_COLUMNS, np.int64)
-    tokenize(
-        data, tuple(words), references(), blocks, containers, weights, pieces, marks, listed, facts, unskipped, state
+    state = np.zeros(layout.STATE_COLUMNS, np.int64)
+    scratch = (
+        np.empty(len(containers) + 1, np.int64),
+        *np.zeros((2, CUSTOM + 1), np.int64),
+        np.empty(layout.ATTRIBUTE_COLUMNS, np.int64),
+        np.empty(_TITLE_WORDS, np.int64),
     )
+    tables = (blocks, containers, weights, pieces, marks, listed, facts, unskipped, state)
+    tokenize(data, tuple(words), references(), *tables, *scratch)
     return HtmlPage(
         data,
         blocks[: state[layout.S_BLOCKS]],
@@ -116,7 +126,28 @@ def _read(page: bytes, words: ClassWords, show: tuple[str, ...], list_class_word
         marks[: state[layout.S_MARKS]],
         facts,
         listed[: state[layout.S_CLASS_WORDS]],
+        page or b" ",
     )
+
+
+def declared_shares(page: HtmlPage) -> Floats:
+    """Return for each block how much of it (0 to 1) the page also gives as structured data; -1 throughout where it gives none.
+
+    Only texts of which at least half the runs of three words are on the page count: some sites declare another page's text.
+    """
+    from corpusmill.stages.kernels import html_declared
+
+    shares = np.full(len(page.blocks), -1, np.float32)
+    found = structured_data(page.source, page.marks)
+    text = "\n".join((*found.article_bodies, *(post.text for post in found.posts)))
+    if not text:
+        return shares
+    data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
+    runs = np.zeros(1 << (len(data) // 2).bit_length(), np.int64)
+    count = html_declared.collect_runs(data, runs)
+    if 2 * html_declared.declared_shares(page.data, page.blocks, page.pieces, runs, shares) < count:
+        shares[:] = -1
+    return shares
 
 
 def block_texts(page: HtmlPage) -> list[str]:
@@ -125,7 +156,7 @@ def block_texts(page: HtmlPage) -> list[str]:
 
     from corpusmill.stages.kernels import html_layout as layout
 
-    data: Any = page.data.tobytes()
+    data: Any = page.source
     texts = []
     for block in page.blocks:
         parts = []

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.schemas import RecipeError
-from corpusmill.stages.html_page import ClassWords, HtmlPage, references
+from corpusmill.stages.html_page import ClassWords, HtmlPage, declared_shares, references
 
 __all__ = ["ContentModel", "Favor", "Layout", "Links", "content_model", "kept_blocks", "render_text"]
 
@@ -30,7 +30,7 @@ Layout = Literal["text", "markdown"]
 Keep = npt.NDArray[np.bool_]
 
 _MODEL = "html_model_v1.npz"
-_CUTS: dict[Favor, tuple[float, float]] = {"precision": (0.6, 0.7), "balanced": (0.4, 0.5), "recall": (0.15, 0.3)}
+_CUTS: dict[Favor, tuple[float, float]] = {"precision": (0.6, 0.75), "balanced": (0.4, 0.6), "recall": (0.15, 0.35)}
 """Between which scores the cut of a page may lie."""
 _CRUMB = 200  # bytes: less than this is no page's content if there is more
 
@@ -80,7 +80,10 @@ class ContentModel(NamedTuple):
         features = np.empty((count, FEATURES + CONTEXT), np.float32)
         lengths, groups = np.empty(count), np.empty(len(page.containers), np.int64)
         scores, final = np.empty(count, np.float32), np.empty(count, np.float32)
-        describe(page.blocks, page.containers, page.weights, page.facts, self.texts, features, lengths, groups)
+        declared = declared_shares(page)
+        describe(
+            page.blocks, page.containers, page.weights, page.facts, self.texts, declared, features, lengths, groups
+        )
         predict(features, self.first, scores)
         describe_context(page.blocks, page.containers, lengths, groups, scores, features[:, FEATURES:])
         predict(features, self.second, final)

@@ -3,6 +3,9 @@
 The children of node k are `child[k]` and the one after it; a leaf is its own child and never passed (its threshold is infinite),
 so every row takes the same number of steps in a tree. Eight rows go down together, because each step waits for memory: 0.33 ms a
 page of 207 blocks and 150 trees instead of 0.78.
+
+Most blocks of a page are menus and footers, which forty trees recognise: where all eight rows are below 5 % by then, the other
+trees are not asked. Models are trained with it.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from corpusmill.stages.kernels import kernel
 __all__ = ["predict"]
 
 _TOGETHER = 8
+_ASKED_AFTER = 39
+_HOPELESS = -3.0
 
 
 @kernel
@@ -41,7 +46,11 @@ def predict(rows: Any, trees: Any, scores: Any) -> None:
                     node = nodes[lane]
                     passed = flat[starts[lane] + feature[node]] > threshold[node]
                     nodes[lane] = child[node] + np.int64(passed)
+            highest = np.float32(-np.inf)
             for lane in range(_TOGETHER):
                 sums[lane] += value[nodes[lane]]
+                highest = max(highest, sums[lane])
+            if tree == _ASKED_AFTER and highest < _HOPELESS:
+                break
         for lane in range(min(_TOGETHER, count - first)):
             scores[first + lane] = 1 / (1 + np.exp(-sums[lane]))

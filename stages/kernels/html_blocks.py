@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels import bare_kernel
 from corpusmill.stages.kernels.html_characters import next_character, wide_character
 from corpusmill.stages.kernels.html_layout import (
     B_BREAKS,
@@ -69,7 +69,7 @@ from corpusmill.stages.kernels.html_tags import (
     UPPER,
 )
 
-__all__ = ["MOST_BLOCKS", "add_piece", "add_text", "finish_block", "title_words"]
+__all__ = ["MOST_BLOCKS", "add_piece", "add_text", "finish_block", "next_word", "title_words"]
 
 MOST_BLOCKS = 16_384
 """Blocks of a page that are told apart; what comes then is one block, its parts on lines of their own. Of 1,497 pages of all
@@ -83,7 +83,7 @@ _COMMAS = np.array(
 _FIRST_STOP = 5  # of these, the first that ends a sentence
 
 
-@kernel
+@bare_kernel
 def add_piece(pieces: Any, state: Any, begin: int, end: int, kind: int) -> None:
     """Append to the pieces of the block that is being read."""
     number = state[S_PIECES]
@@ -98,7 +98,7 @@ def add_piece(pieces: Any, state: Any, begin: int, end: int, kind: int) -> None:
     state[S_PIECES] = number + 1
 
 
-@kernel
+@bare_kernel
 def _count_wide(code: int, state: Any) -> None:
     """Count a character that is not ASCII."""
     state[S_LAST] = 128
@@ -113,7 +113,7 @@ def _count_wide(code: int, state: Any) -> None:
                 state[S_LAST] = _STOP
 
 
-@kernel
+@bare_kernel
 def add_text(page: Any, begin: int, end: int, kind: int, pieces: Any, state: Any, references: Any) -> None:
     """Count a stretch of text into the block that is being read, and keep it as a piece of it if it holds any character."""
     pending, hashed = state[S_PENDING], state[S_HASH]
@@ -187,8 +187,8 @@ def add_text(page: Any, begin: int, end: int, kind: int, pieces: Any, state: Any
         add_piece(pieces, state, begin, end, kind)
 
 
-@kernel
-def _next_word(page: Any, at: int, end: int) -> tuple[int, int]:
+@bare_kernel
+def next_word(page: Any, at: int, end: int) -> tuple[int, int]:
     """Return (place behind the next word of a stretch of text, its hash in lower case); the hash is 0 where none follows."""
     hashed, letters = HASH_START, 0
     while at < end:
@@ -209,12 +209,12 @@ def _next_word(page: Any, at: int, end: int) -> tuple[int, int]:
     return at, hashed if letters else 0
 
 
-@kernel
+@bare_kernel
 def title_words(page: Any, at: int, end: int, words: Any) -> int:
     """Write the hashes of the words of a title to *words* and return how many there are."""
     count = 0
     while count < words.size:
-        at, hashed = _next_word(page, at, end)
+        at, hashed = next_word(page, at, end)
         if hashed == 0:
             break
         words[count] = hashed
@@ -222,7 +222,7 @@ def title_words(page: Any, at: int, end: int, words: Any) -> int:
     return count
 
 
-@kernel
+@bare_kernel
 def _title_share(page: Any, pieces: Any, first: int, behind: int, words: Any, count: int) -> int:
     """Return which percentage of a block's words are in the title; a block of one of its many words counts as half."""
     total = found = 0
@@ -231,7 +231,7 @@ def _title_share(page: Any, pieces: Any, first: int, behind: int, words: Any, co
             continue
         at, end = pieces[piece, P_BEGIN], pieces[piece, P_END]
         while True:
-            at, hashed = _next_word(page, at, end)
+            at, hashed = next_word(page, at, end)
             if hashed == 0:
                 break
             total += 1
@@ -242,7 +242,7 @@ def _title_share(page: Any, pieces: Any, first: int, behind: int, words: Any, co
     return 100 * found // max(total, (count + 1) // 2)
 
 
-@kernel
+@bare_kernel
 def finish_block(page: Any, blocks: Any, pieces: Any, state: Any, words: Any) -> None:
     """End the block that is being read: a row of *blocks*, if it has any text."""
     if state[S_CHARACTERS]:

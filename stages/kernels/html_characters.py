@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels import bare_kernel
 from corpusmill.stages.kernels.html_tags import BLANK, CLASSES, HASH_FACTOR, HASH_MASK, HASH_START
 from corpusmill.stages.kernels.text import decode
 
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 R_HASH, R_FIRST, R_SECOND, R_OPEN, REFERENCE_COLUMNS = range(5)
-"""Columns of the hash table of named references: hash of the name (0: free), code point, a second one or 0, needs no semicolon."""
+"""Columns of the table of named references: hash of the name (0: free), code point, a second or 0, needs no semicolon."""
 
 # What a numeric reference to 0x80 … 0x9F means: windows-1252 (HTML Standard, "numeric character reference end state").
 _C1 = np.array([ord(bytes([byte]).decode("cp1252", "ignore") or chr(byte)) for byte in range(0x80, 0xA0)], np.int64)
@@ -31,7 +31,7 @@ _LONGEST_OPEN = 6  # of one that needs no semicolon
 _BLANK, _NONE = 32, 0
 
 
-@kernel
+@bare_kernel
 def _numeric(page: Any, at: int, end: int) -> tuple[int, int]:
     """Return (place behind the reference whose `&#` is at *at*, code point); the place is *at* if it is none."""
     place = at + 2
@@ -61,13 +61,13 @@ def _numeric(page: Any, at: int, end: int) -> tuple[int, int]:
     return place, code
 
 
-@kernel
+@bare_kernel
 def is_newline(page: Any, at: int, end: int) -> bool:
     """Return whether the reference whose `&` is at *at* is one to a line feed or carriage return."""
     return at + 1 < end and page[at + 1] == 35 and _numeric(page, at, end)[1] in (10, 13)
 
 
-@kernel
+@bare_kernel
 def _named(page: Any, at: int, end: int, references: Any) -> tuple[int, int, int]:
     """Return (place behind the reference whose `&` is at *at*, its code point, a second one or 0); the place is *at* if none."""
     hashed = HASH_START
@@ -91,26 +91,26 @@ def _named(page: Any, at: int, end: int, references: Any) -> tuple[int, int, int
     return found, references[row, R_FIRST], references[row, R_SECOND]
 
 
-@kernel
+@bare_kernel
 def _as_shown(code: int) -> int:
     """Return a space for white space of any kind, no-break and ideographic spaces among it, and 0 for what shows nothing."""
     if code < 128:
         if CLASSES[code] == BLANK:
             return _BLANK
         return _NONE if code < 32 or code == 127 else code
-    if code in (0xA0, 0x3000, 0x2028, 0x2029, 0x202F) or 0x2000 <= code <= 0x200A:
+    if code in (0xA0, 0x3000, 0x2028, 0x2029, 0x202F, 0x205F) or 0x2000 <= code <= 0x200A:
         return _BLANK
     return _NONE if code in (0x200B, 0xFEFF, 0xAD) or code < 0xA0 else code
 
 
-@kernel
+@bare_kernel
 def wide_character(page: Any, at: int, end: int) -> tuple[int, int]:
     """Read a character whose first byte is at least 128: (place behind it, its code point as shown)."""
     code, after = decode(page, np.uint64(at), np.uint64(end))
     return np.int64(after), _as_shown(np.int64(code))
 
 
-@kernel
+@bare_kernel
 def next_character(page: Any, at: int, end: int, raw: bool, references: Any) -> tuple[int, int, int]:
     """Read a character: (place behind it, its code point as shown, that of a second one or 0). In *raw* text `&` is itself.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels import bare_kernel, kernel
 from corpusmill.stages.kernels.html_layout import (
     B_BREAKS,
     B_BYTES,
@@ -79,7 +79,7 @@ _GROUPS: dict[str, list[str]] = {
             "wide",
             "ending",
         ),
-        *("beginning", "links", "breaks", "in_title", "copies", "heading", "short_text_weight"),
+        *("beginning", "links", "breaks", "in_title", "copies", "heading", "short_text_weight", "declared"),
     ],
     "place": [
         *("before_share", "index_share", "index", "left", "depth", "list_items", "since_headline", "after_headline"),
@@ -122,7 +122,7 @@ _GROUPS: dict[str, list[str]] = {
             "page_comments",
             "longest_paragraph",
         ),
-        *("page_copies", "page_scripts", "page_times"),
+        *("page_copies", "page_scripts", "page_times", "page_declared"),
         *(f"schema_{number}" for number in range(_SCHEMAS)),
     ],
 }
@@ -170,7 +170,7 @@ def _table_size(rows: int) -> int:
     return size
 
 
-@kernel
+@bare_kernel
 def _measure(blocks: Any, containers: Any, lengths: Any, linked: Any, sums: Any) -> int:
     """Fill the lengths of blocks, their shares in links, and the sums over containers; return the block of the headline or -1."""
     headline, best = -1, 0.0
@@ -199,7 +199,7 @@ def _measure(blocks: Any, containers: Any, lengths: Any, linked: Any, sums: Any)
     return headline
 
 
-@kernel
+@bare_kernel
 def _describe_page(
     blocks: Any, containers: Any, lengths: Any, linked: Any, copies: Any, facts: Any, page: Any
 ) -> tuple[float, int]:
@@ -241,11 +241,11 @@ def _describe_page(
     page[13], page[14] = log1p(longest), copied / total
     page[15], page[16] = log1p(facts[D_SCRIPTS]), log1p(facts[D_TIMES])
     for number in range(_SCHEMAS):
-        page[17 + number] = facts[D_SCHEMA] >> number & 1
+        page[18 + number] = facts[D_SCHEMA] >> number & 1
     return total, first_comment
 
 
-@kernel
+@bare_kernel
 def _describe_text(block: Any, tag: int, length: float, linked: float, copies: int, short_texts: Any, x: Any) -> None:
     characters, words = block[B_CHARACTERS], max(block[B_WORDS], 1)
     x[0], x[1], x[2], x[3] = log1p(length), linked, log1p(block[B_PUNCTUATION]), block[B_PUNCTUATION] / length
@@ -266,7 +266,7 @@ def _describe_text(block: Any, tag: int, length: float, linked: float, copies: i
             place = (place + 1) & (keys.size - 1)
 
 
-@kernel
+@bare_kernel
 def _describe_path(containers: Any, weights: Any, container: int, x: Any) -> None:
     row = containers[container]
     parent = max(row[C_PARENT], 0)
@@ -301,7 +301,7 @@ def _describe_path(containers: Any, weights: Any, container: int, x: Any) -> Non
     x[at + 10], x[at + 11] = weights[parent, W_SUM], weights[grandparent, W_SUM]
 
 
-@kernel
+@bare_kernel
 def _describe_containers(
     containers: Any, sums: Any, templates: Any, groups: Any, container: int, total: float, x: Any
 ) -> None:
@@ -323,7 +323,7 @@ def _describe_containers(
         here = max(containers[here, C_PARENT], 0)
 
 
-@kernel
+@bare_kernel
 def _describe_neighbours(blocks: Any, containers: Any, features: Any, groups: Any, good: Any, row: int, x: Any) -> None:
     count = blocks.shape[0]
     at = 0
@@ -348,7 +348,7 @@ def _describe_neighbours(blocks: Any, containers: Any, features: Any, groups: An
 
 @kernel
 def _articles_before(containers: Any) -> Any:
-    """Return for each container how many outermost `<article>` began before its own ended: 0 in none, 1 in the first …"""
+    """Return for each container in which of the outermost `<article>` of the page it is, from 1; 0 in none."""
     number = np.zeros(containers.shape[0], np.int64)
     count = 0
     for row in range(1, containers.shape[0]):
@@ -362,11 +362,20 @@ def _articles_before(containers: Any) -> Any:
 
 @kernel
 def describe(
-    blocks: Any, containers: Any, weights: Any, facts: Any, short_texts: Any, features: Any, lengths: Any, groups: Any
+    blocks: Any,
+    containers: Any,
+    weights: Any,
+    facts: Any,
+    short_texts: Any,
+    declared: Any,
+    features: Any,
+    lengths: Any,
+    groups: Any,
 ) -> None:
     """Fill the first `FEATURES` columns of *features*, the *lengths* of the blocks, and the *groups* of containers.
 
-    *short_texts* are the hashes of short texts and their learned weights; a group is one template.
+    *short_texts* are the hashes of short texts and their learned weights; *declared* is for each block how much of it is in the
+    page's structured data, or -1 where it has no text there; a group is one template.
     """
     count = blocks.shape[0]
     features[:] = 0
@@ -383,8 +392,11 @@ def describe(
     copies = np.zeros(_group(blocks[:, B_HASH], _table_size(count), alike), np.int64)
     for row in range(count):
         copies[alike[row]] += 1
-    page = np.empty(17 + _SCHEMAS, np.float32)
+    page = np.empty(18 + _SCHEMAS, np.float32)
     total, first_comment = _describe_page(blocks, containers, lengths, linked, copies[alike], facts, page)
+    page[17] = 0
+    for row in range(count):
+        page[17] += max(declared[row], 0) * lengths[row] / total
     articles = _articles_before(containers)
     good = np.zeros(count + 1)
     for row in range(count):
@@ -399,6 +411,7 @@ def describe(
             short_texts,
             features[row],
         )
+        features[row, 17] = declared[row]
     before = 0.0
     for row in range(count):
         container = blocks[row, B_CONTAINER]

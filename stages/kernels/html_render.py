@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels import bare_kernel
 from corpusmill.stages.kernels.html_characters import is_newline, next_character, wide_character
 from corpusmill.stages.kernels.html_layout import (
     B_CONTAINER,
@@ -70,7 +70,7 @@ _AND, _SEMICOLON, _EQUALS = 38, 59, 61
 _CELL, _LINE, _PARAGRAPH = range(3)
 
 
-@kernel
+@bare_kernel
 def room_for(blocks: Any, pieces: Any, keep: Any) -> int:
     """Return how many bytes the text of the kept blocks can take at most: an invalid byte becomes three."""
     size = 64
@@ -82,7 +82,7 @@ def room_for(blocks: Any, pieces: Any, keep: Any) -> int:
     return size
 
 
-@kernel
+@bare_kernel
 def _between(containers: Any, one: int, other: int, broken: bool) -> int:
     """Return what lies between two blocks: the next cell of a row, a new line, or an empty line."""
     if one == other:
@@ -110,7 +110,7 @@ def _between(containers: Any, one: int, other: int, broken: bool) -> int:
     return _PARAGRAPH if paragraph or (listed and containers[one, C_ITEMS] == 0) else _LINE
 
 
-@kernel
+@bare_kernel
 def _nearest(containers: Any, here: int, tag: int) -> int:
     """Return the nearest container of a tag at or above *here*, or -1."""
     for _ in range(_HIGHEST):
@@ -122,7 +122,7 @@ def _nearest(containers: Any, here: int, tag: int) -> int:
     return -1
 
 
-@kernel
+@bare_kernel
 def _write_link(page: Any, begin: int, end: int, references: Any, out: Any, to: int) -> int:
     """Write `](target)`."""
     out[to], out[to + 1] = 93, 40
@@ -144,7 +144,7 @@ def _write_link(page: Any, begin: int, end: int, references: Any, out: Any, to: 
     return to + 1
 
 
-@kernel
+@bare_kernel
 def _write_block(
     page: Any, block: Any, pieces: Any, references: Any, links: int, marked: bool, flat: bool, out: Any, start: int
 ) -> int:
@@ -231,7 +231,7 @@ def _write_block(
     return to
 
 
-@kernel
+@bare_kernel
 def _write_prefix(containers: Any, container: int, marked: bool, out: Any, to: int) -> int:
     """Write what stands before a block: the marks of a heading, a quotation, a list item."""
     row = containers[container]
@@ -254,7 +254,7 @@ def _write_prefix(containers: Any, container: int, marked: bool, out: Any, to: i
     return to
 
 
-@kernel
+@bare_kernel
 def _write_row_end(out: Any, to: int, cells: int, first: bool) -> int:
     """Write the end of a Markdown row, and the line below the first row of a table."""
     out[to], out[to + 1] = _SPACE, _BAR
@@ -269,13 +269,13 @@ def _write_row_end(out: Any, to: int, cells: int, first: bool) -> int:
     return to
 
 
-@kernel
+@bare_kernel
 def _write_fence(out: Any, to: int) -> int:
     out[to] = out[to + 1] = out[to + 2] = _TICK
     return to + 3
 
 
-@kernel
+@bare_kernel
 def render(
     page: Any,
     blocks: Any,

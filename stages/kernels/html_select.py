@@ -12,16 +12,18 @@ from corpusmill.stages.kernels.html_layout import B_BYTES, B_CHARACTERS, B_CONTA
 __all__ = ["select"]
 
 _STEPS = 64
+_DOUBTFUL, _CLEAR = 0.65, 0.88  # expected F1
 _REPEATED = 40  # bytes of a text that is looked for again
 _SPREAD = 2654435761
 
 
 @kernel
 def _cut(scores: Any, lengths: Any, lowest: float, highest: float) -> float:
-    """Return the score from which on blocks are kept: the one at which the F1 of the page is expected to be greatest.
+    """Return the score from which on blocks are kept: the higher, the better the F1 that can be expected of the page.
 
-    With scores that are probabilities that is half of the F1 that can be had: a clear page is cut near .5, a doubtful one lower
-    (+.027 on collections, +.043 on listings, -.002 on articles).
+    On a clear page nearly everything in doubt is boilerplate; on a doubtful one (lists, product pages) leaving it out costs half
+    of the content. Against one cut for all pages at .5: +.004 on WCXB, +.001 on news. Rejected: the cut of the greatest
+    expected F1, which never lies above .5 (-.003 over four sets).
     """
     mass, expected = np.zeros(_STEPS + 1), np.zeros(_STEPS + 1)
     total = 0.0
@@ -30,14 +32,13 @@ def _cut(scores: Any, lengths: Any, lowest: float, highest: float) -> float:
         mass[step] += lengths[row]
         expected[step] += lengths[row] * scores[row]
         total += lengths[row] * scores[row]
-    best, cut, kept, found = 0.0, 0.5, 0.0, 0.0
+    best, kept, found = 0.0, 0.0, 0.0
     for step in range(_STEPS, -1, -1):
         kept += mass[step]
         found += expected[step]
-        f1 = 2 * found / (kept + total + 1e-9)
-        if f1 > best:
-            best, cut = f1, step / _STEPS
-    return min(max(cut, lowest), highest)
+        best = max(best, 2 * found / (kept + total + 1e-9))
+    clear = (best - _DOUBTFUL) / (_CLEAR - _DOUBTFUL)
+    return lowest + (highest - lowest) * min(max(clear, 0.0), 1.0)
 
 
 @kernel

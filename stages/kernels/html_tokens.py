@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels import bare_kernel
 from corpusmill.stages.kernels.html_attributes import (
     A_BLOCK,
     A_LINK,
@@ -35,6 +35,7 @@ from corpusmill.stages.kernels.html_layout import (
     ATTRIBUTE_COLUMNS,
     BODY_MARK,
     BREAK,
+    C_PARENT,
     C_TAG,
     CODE,
     CODE_END,
@@ -134,7 +135,7 @@ _CUT_TAG = (
 )
 
 
-@kernel
+@bare_kernel
 def count_tags(page: Any) -> int:
     """Return how many `<` there are: as many pieces, blocks and containers there can be, and a few more."""
     count = 0
@@ -143,7 +144,7 @@ def count_tags(page: Any) -> int:
     return count
 
 
-@kernel
+@bare_kernel
 def _mark(marks: Any, state: Any, kind: int, begin: int, end: int) -> None:
     """Note a place for metadata. The last eighth is for JSON-LD, which stands behind hundreds of links on some pages."""
     number = state[S_MARKS]
@@ -153,7 +154,7 @@ def _mark(marks: Any, state: Any, kind: int, begin: int, end: int) -> None:
         state[S_MARKS] = number + 1
 
 
-@kernel
+@bare_kernel
 def _declaration_end(page: Any, at: int, end: int, state: Any) -> int:
     """Return where to go on behind `<!…`, `<?…` or `</` that no letter follows."""
     if page[at + 1] == 33 and at + 3 < end and page[at + 2] == 45 and page[at + 3] == 45:
@@ -166,7 +167,7 @@ def _declaration_end(page: Any, at: int, end: int, state: Any) -> int:
     return find_byte(page, at + 2, end, _MORE) + 1
 
 
-@kernel
+@bare_kernel
 def _leave_link(pieces: Any, state: Any) -> None:
     """End the part of a link that is in the block that is being read."""
     if state[S_LINK_NOTED]:
@@ -174,7 +175,7 @@ def _leave_link(pieces: Any, state: Any) -> None:
         state[S_LINK_NOTED] = 0
 
 
-@kernel
+@bare_kernel
 def _boundary(page: Any, blocks: Any, pieces: Any, state: Any, words: Any) -> None:
     """End the block that is being read, or only its line where there are too many blocks."""
     if state[S_BLOCKS] < MOST_BLOCKS - 1:
@@ -185,7 +186,7 @@ def _boundary(page: Any, blocks: Any, pieces: Any, state: Any, words: Any) -> No
         state[S_PENDING] = 2
 
 
-@kernel
+@bare_kernel
 def _inline(
     tag: int,
     closing: bool,
@@ -226,7 +227,7 @@ def _inline(
                 facts[D_OPEN_GRAPH] = known or 4
 
 
-@kernel
+@bare_kernel
 def _raw_element(
     page: Any,
     tag: int,
@@ -255,7 +256,7 @@ def _raw_element(
     return finish
 
 
-@kernel
+@bare_kernel
 def tokenize(
     page: Any,
     known: Any,
@@ -269,27 +270,31 @@ def tokenize(
     facts: Any,
     unskipped: Any,
     state: Any,
+    stack: Any,
+    opened: Any,
+    endless: Any,
+    attributes: Any,
+    words: Any,
 ) -> None:
     """Fill *blocks*, *containers*, *weights*, *pieces*, *marks* and *facts* with what a page holds; see `html_layout.py`.
 
     *known* are the class words (hashes, weights, categories), *references* the character references. In *seen* every class word
-    is listed that has room there. *unskipped* says for each tag from which place of the page on its content is shown although the
-    tag is one that is skipped. *state* has the numbers of rows at its end.
+    is listed that has room there. *unskipped* says for each tag from which place of the page on its content is shown although
+    the tag is one that is skipped. *state*, all 0 at first, has the numbers of rows at its end. Scratch memory: *stack* (a place
+    more than containers), *opened* and *endless* (0 for each tag), *attributes*, and *words* of the title.
     """
     end = page.size
-    stack = np.empty(containers.shape[0] + 1, np.int64)
-    opened = np.zeros(CUSTOM + 1, np.int64)
-    endless = np.full(CUSTOM + 1, end + 1, np.int64)
-    attributes = np.zeros(ATTRIBUTE_COLUMNS, np.int64)
-    words = np.empty(40, np.int64)
+    for number in range(endless.size):
+        endless[number] = end + 1
     tables = containers, weights, seen
-    state[:] = 0
     state[S_HASH] = HASH_START
     state[S_ENDLESS_COMMENT] = state[S_ENDLESS_TAG] = end
-    containers[0] = 0
-    containers[0, 0] = -1
+    for column in range(CONTAINER_COLUMNS):
+        containers[0, column] = 0
+    containers[0, C_PARENT] = -1
     containers[0, C_TAG] = _BODY
-    weights[0] = 0
+    for column in range(WEIGHT_COLUMNS):
+        weights[0, column] = 0
     stack[0] = 0
     state[S_CONTAINERS] = 1
     skipped = nested = skipped_from = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels import bare_kernel
 from corpusmill.stages.kernels.html_layout import (
     A_HIDDEN,
     A_SIGNATURE,
@@ -99,7 +99,7 @@ _REACH = 300  # levels that an end tag looks for its start
 _IMPLIED_REACH = 100
 
 
-@kernel
+@bare_kernel
 def _close_to(containers: Any, stack: Any, opened: Any, state: Any, place: int) -> None:
     """Close the open containers from *place* of the stack on."""
     depth = state[S_DEPTH]
@@ -115,7 +115,7 @@ def _close_to(containers: Any, stack: Any, opened: Any, state: Any, place: int) 
         state[S_LINK] = 0
 
 
-@kernel
+@bare_kernel
 def close_container(tag: int, containers: Any, stack: Any, opened: Any, state: Any) -> None:
     """Obey an end tag: close to the nearest open container of its name. Table cells are a wall for what is not of a table."""
     if tag in (_BODY, _HTML) or opened[tag] == 0:
@@ -132,7 +132,7 @@ def close_container(tag: int, containers: Any, stack: Any, opened: Any, state: A
             return
 
 
-@kernel
+@bare_kernel
 def close_implied(tag: int, containers: Any, stack: Any, opened: Any, state: Any) -> None:
     """Close what the start of a container closes: an open paragraph, list item, cell, row, option, heading."""
     depth = state[S_DEPTH]
@@ -177,7 +177,7 @@ def close_implied(tag: int, containers: Any, stack: Any, opened: Any, state: Any
         _close_to(containers, stack, opened, state, close)
 
 
-@kernel
+@bare_kernel
 def open_container(
     tag: int, name: int, begin: int, containers: Any, weights: Any, stack: Any, opened: Any, attributes: Any, state: Any
 ) -> None:
