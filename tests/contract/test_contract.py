@@ -5,6 +5,7 @@ Pack is not here: its rows out are not its rows in (see tests/stages/test_pack.p
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,7 +26,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "decontaminate": {"references": [str(Path(__file__).parent / "evaluation_set.jsonl")], "action": "trim"},
     "tokenize": {"tokenizer": "bytes"},
 }
-MODES = {"remove_repeated_lines of a host": {"scope": "host", "maximum_documents": 1}}
+ENGINES = ["resiliparse", "bs4", "text", *(["trafilatura"] if importlib.util.find_spec("trafilatura") else [])]
+MODES = {
+    "remove_repeated_lines of a host": {"scope": "host", "maximum_documents": 1},
+    **{f"strip_html by {engine}": {"engine": engine} for engine in ENGINES},
+}
 """Settings that make another stage of a kind, which keeps the contract too."""
 
 SENTENCES = [
@@ -74,6 +79,11 @@ def batch_of(texts: Sequence[str | None], html: bool = False) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(rows, DOCUMENTS)
 
 
+def batch_for(kind: str) -> pa.RecordBatch:
+    """Return a batch that has something to do for a stage: pages for what reads pages, else texts."""
+    return batch_of([*TEXTS, None], html=True) if kind.startswith("strip_html") else batch_of(TEXTS)
+
+
 def judged(stage: Stage, batch: pa.RecordBatch) -> tuple[dict[str, Any], list[Any]]:
     out, verdicts = stage.judge(batch)
     return out.to_pydict(), verdicts.to_pylist()
@@ -119,14 +129,14 @@ def test_rows_are_conserved_and_reasons_are_declared(kind: str, html: bool) -> N
 
 @per_stage
 def test_it_is_deterministic(kind: str) -> None:
-    batch = batch_of(TEXTS)
+    batch = batch_for(kind)
     assert judged(make(kind), batch) == judged(make(kind), batch)
 
 
 @per_independent_stage
 @pytest.mark.parametrize("size", [1, 7])
 def test_results_do_not_depend_on_the_batch_size(kind: str, size: int) -> None:
-    stage, batch = make(kind), batch_of(TEXTS)
+    stage, batch = make(kind), batch_for(kind)
     opened = stage.open()
     parts = [opened(batch.slice(at, size)) for at in range(0, batch.num_rows, size)]
     whole, verdicts = opened(batch)
@@ -199,7 +209,7 @@ def worker() -> Any:
 
 @per_stage
 def test_a_spawned_worker_gives_the_same(kind: str, worker: Callable[..., Any]) -> None:
-    stage, batch = make(kind), batch_of(TEXTS)
+    stage, batch = make(kind), batch_for(kind)
     out, verdicts = worker(type(stage).judge, stage, batch).result()
     assert (out.to_pydict(), verdicts.to_pylist()) == judged(stage, batch)
 
