@@ -158,7 +158,7 @@ def read_attributes(
             elif what == _STYLE and _hides(page, begin, min(finish, begin + _LONGEST_CLASS)):
                 attributes[A_HIDDEN] = 1
         elif wanted == A_LINK:
-            if what == _HREF:
+            if what == _HREF and not attributes[A_HREF]:  # the first of two counts
                 attributes[A_HREF], attributes[A_HREF_END] = begin, finish
         elif finish - begin < 60:
             if what == _TYPE:

@@ -1,7 +1,7 @@
 """Where things end in HTML: bytes, names, attributes, comments, scripts. After the tokenizer of the HTML Standard (WHATWG).
 
 Two endings differ from it on purpose, because a corpus wants the text of a broken page and a browser need not show it: a quoted
-value and a comment that never end, end at the next `>`. Everything here takes linear time in all: a search that fails once is
+value and a comment that never end, end at the next `>` or tag. Everything takes linear time in all: a search that fails once is
 never made again (see `html_tokens.py`).
 """
 

@@ -5,8 +5,9 @@ is not copied and references are not decoded here: a block is a list of pieces o
 kept (`html_render.py`).
 
 What never ends must not swallow the page, nor be looked for twice: a skipped element (`<svg>`) that is still open at the end is
-read again without skipping its name from there on; behind the first comment without an end, `<!--` ends at the next `>`; behind
-the first tag without an end, so do tags, whatever their quotes. Each of these happens once a page, so time stays linear.
+read again without skipping its name from there on; from the first comment without an end on, `<!--` ends before the next `<` or
+behind the next `>`; from the first tag without an end on, tags end at their first `>`, whatever their quotes. Each happens
+once a page, so time stays linear.
 """
 
 from __future__ import annotations
@@ -163,7 +164,10 @@ def _declaration_end(page: Any, at: int, end: int, state: Any) -> int:
             if after >= 0:
                 return after
             state[S_ENDLESS_COMMENT] = at
-        at += 2
+        at += 4
+        while at < end and page[at] != _LESS and page[at] != _MORE:
+            at += 1
+        return at if at < end and page[at] == _LESS else at + 1
     return find_byte(page, at + 2, end, _MORE) + 1
 
 

@@ -118,11 +118,11 @@ def _close_to(containers: Any, stack: Any, opened: Any, state: Any, place: int) 
 @bare_kernel
 def close_container(tag: int, containers: Any, stack: Any, opened: Any, state: Any) -> None:
     """Obey an end tag: close to the nearest open container of its name. Table cells are a wall for what is not of a table."""
-    if tag in (_BODY, _HTML) or opened[tag] == 0:
+    heading = _H1 <= tag <= _H6
+    if tag in (_BODY, _HTML) or (opened[tag] == 0 and not heading):
         return
     depth = state[S_DEPTH]
     of_table = tag in (_TD, _TH, _TR, _TABLE, _TBODY, _THEAD, _TFOOT)
-    heading = _H1 <= tag <= _H6
     for place in range(depth, max(0, depth - _REACH), -1):
         other = containers[stack[place], C_TAG]
         if other == tag or (heading and _H1 <= other <= _H6):

@@ -1,0 +1,357 @@
+"""The HTML tokenizer: blocks by rule, what never ends, text and Markdown, and that no broken page breaks it."""
+
+from __future__ import annotations
+
+import random
+from html.entities import html5
+
+import numpy as np
+import pytest
+
+from corpusmill.stages.html_page import HtmlPage, block_texts, no_class_words, read_page
+from corpusmill.stages.html_salvage import salvaged
+from corpusmill.stages.kernels import html_layout as layout
+from corpusmill.stages.kernels.html_blocks import MOST_BLOCKS
+from corpusmill.stages.kernels.html_tags import HIDDEN, TAGS
+from corpusmill.stages.main_content import content_model, kept_blocks, render_text
+
+
+def read(page: str | bytes, **options: object) -> HtmlPage:
+    return read_page(page if isinstance(page, bytes) else page.encode(), no_class_words(), **options)  # type: ignore[arg-type]
+
+
+def blocks(page: str | bytes, **options: object) -> list[str]:
+    return block_texts(read(page, **options))
+
+
+def render(page: str | bytes, **options: object) -> str:
+    found = read(page)
+    return render_text(found, np.ones(len(found.blocks), np.bool_), **options)  # type: ignore[arg-type]
+
+
+BLOCKS = {
+    "inline elements join words": ("<p>ab<b>cd</b>ef <i>g</i><span>h</span></p>", ["abcdef gh"]),
+    "blanks between inline elements part words": ("<p><b>a</b> <b>b</b>\n<b>c</b></p>", ["a b c"]),
+    "white space collapses": ("<p> a \t\r\n\f b </p>", ["a b"]),
+    "block elements part": ("a<div>b</div>c<section>d</section><x-y>e</x-y>f", ["a", "b", "c", "d", "e", "f"]),
+    "an unknown element is inline": ("a<foo>b</foo>c", ["abc"]),
+    "one line break is in the block": ("<p>a<br>b", ["a b"]),
+    "two line breaks part": ("<p>a<br> <br/>b", ["a", "b"]),
+    "</br> is a line break": ("<p>a</br>b", ["a b"]),
+    "</p> alone parts": ("a</p>b", ["a", "b"]),
+    "a rule parts": ("a<hr>b", ["a", "b"]),
+    "a possible break parts nothing": ("<p>a<wbr>b<nobr>c", ["abc"]),
+    "names in capitals": ("<P>a</P><DIV>b</DIV>", ["a", "b"]),
+    "white space in tags": ("<p\n>a</p\t><p / >b</p >", ["a", "b"]),
+    "table cells and rows": ("<table><tr><td>a<td>b<tr><th>c</table>d", ["a", "b", "c", "d"]),
+    "list items without ends": ("<ul><li>a<li>b<ul><li>c</ul><li>d</ul>", ["a", "b", "c", "d"]),
+    "definitions": ("<dl><dt>a<dd>b<dt>c</dl>", ["a", "b", "c"]),
+    # Attributes.
+    "> in a quoted value": ("<p title='a>b' lang=\"c>d\">e", ["e"]),
+    "quotes within quotes": ("<p a=\"'>\" b='\">'>c", ["c"]),
+    "values without quotes": ("<p a=b/c d=e'f>g", ["g"]),
+    "blanks around the equals sign": ("<p a = 'x>y'>b", ["b"]),
+    "an equals sign begins a name": ("<p ='>b", ["b"]),
+    "< in a tag": ("<p <b>a", ["a"]),
+    # Comments.
+    "comment": ("a<!-- <p>b</p> -->c", ["ac"]),
+    "empty comments": ("a<!---->b<!-->c<!--->d", ["abcd"]),
+    "comment ended by --!>": ("a<!--b--!>c", ["ac"]),
+    "-- and -> within a comment": ("a<!-- b -- c -> d -- > e --->f", ["af"]),
+    "<!- is no comment": ("a<!- b>c", ["ac"]),
+    "declarations": ("<!doctype html>a<?xml version='1.0'?>b<!x>c</ d>e</>f", ["abcef"]),
+    "CDATA ends at > in HTML": ("a<![CDATA[b>c]]>d", ["ac]]>d"]),
+    # Raw elements.
+    "script": ("a<script>'</p>' <p>b</p></script>c", ["ac"]),
+    "script with blanks in its end": ("a<script >b</scriptx></script\n x>c", ["ac"]),
+    "script within a comment within a script": ("<script><!-- <script>a</script> b --></script>c", ["c"]),
+    "a script's comment does not need an end": ("<script><!-- a</script>b", ["b"]),
+    "style": ("<style>p > b {}</style>a", ["a"]),
+    "RCDATA": ("a<textarea><p>b</textarea>c<title>d</title>e", ["ace"]),
+    "iframe, noembed, noframes": ("a<iframe><p>b</iframe>c<noembed>d</noembed>e<noframes>f</noframes>g", ["ace", "g"]),
+    "xmp is shown as it is": ("a<xmp><b>&lt;</xmp>b", ["a", "<b>&lt;", "b"]),
+    "plaintext never ends": ("a<plaintext><b>c</plaintext>&amp;", ["a", "<b>c</plaintext>&amp;"]),
+    # Skipped elements.
+    "svg with a title and a style": ("a<svg><title>b<text>c</text><style>d</style></svg>e", ["ae"]),
+    "svg that closes itself": ("a<svg/>b", ["ab"]),
+    "nested skipped elements": ("a<svg><svg>b</svg>c</svg>d", ["ad"]),
+    "an end tag in a comment ends nothing": ("a<svg><!-- </svg> -->b</svg>c", ["ac"]),
+    "select, object, video": ("a<select><option>b</select>c<object>d</object>e<video>f</video>g", ["aceg"]),
+    "noscript and template": ("a b c d<noscript>e</noscript><template><p>f</template>", ["a b c d"]),
+    # What is text.
+    "< without a name": ("a < b <3 <> <<c", ["a < b <3 <> <"]),
+    "NUL is nothing": (b"<p>a\0b", ["a\0b"]),
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks(name: str) -> None:
+    page, expected = BLOCKS[name]
+    assert blocks(page) == expected
+
+
+NEVER_ENDING = {
+    "comment": ("<p>a<!-- b<p>c<p>d", ["a", "c", "d"]),
+    "comment with a script": ("<p>a<!-- b<script>c</script><p>d", ["a", "d"]),
+    "two comments": ("<p>a<!-- b --><!-- c <p>d<!-- e <p>f", ["a", "d", "f"]),
+    "quote": ("<p>a <a href='b>c</a><p>d", ["a c", "d"]),
+    "quote behind other tags": ('<p title="a">b<a href="c>d</a><p title=e>f', ["bd", "f"]),
+    "quote that ends where no tag does": ("<p>a<a title='b>c</a> d's", ["ac d's"]),
+    "textarea": ("<p>a<textarea>b<p>c", ["ab", "c"]),
+    "title": ("<title>a<p>b", ["a", "b"]),
+    "svg": ("a<svg>b<p>c", ["ab", "c"]),
+    "svg, with ended things before": (
+        "<svg><!-- x --><script>y</script><textarea>z</textarea>a<p>b<textarea>c<!-- ",
+        ["a", "bc"],
+    ),
+    "select within svg": ("<svg>a<select>b<p>c", ["ab", "c"]),
+    "tag at the end": ("<p>a<p class=", ["a"]),
+    "end tag at the end": ("<p>a</p", ["a"]),
+    "tag name at the end": ("<p>a<", ["a<"]),
+    "script": ("<p>a<script>b<p>c", ["a"]),
+}
+
+
+@pytest.mark.parametrize("name", NEVER_ENDING)
+def test_what_never_ends_swallows_little(name: str) -> None:
+    page, expected = NEVER_ENDING[name]
+    assert blocks(page) == expected
+
+
+@pytest.mark.parametrize("opening", ["<y ", "</y ", "<!y ", "<? ", "<!--"])
+def test_much_text_behind_a_stray_tag_is_kept(opening: str) -> None:
+    words = " ".join(f"w{number}" for number in range(500))
+    assert " ".join(blocks(f"<p>a {opening}{words}")).endswith(words)
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["<y ", "</y ", "<!y", "<!--", "<svg>", "<textarea>", "<a href='", "<p>x", "<br>", "&", "-", "<script><!--"],
+)
+def test_hostile_repetition_ends(token: str) -> None:
+    # Each of these took, or would take, hours if it were quadratic.
+    assert len(read(token * (3_000_000 // len(token))).blocks) <= MOST_BLOCKS
+
+
+def test_blocks_are_bounded_and_no_text_is_lost() -> None:
+    page = read("".join(f"<p>{number}" for number in range(100_000)))
+    assert len(page.blocks) == MOST_BLOCKS
+    text = render_text(page, np.ones(MOST_BLOCKS, np.bool_))
+    assert text.split() == [str(number) for number in range(100_000)]
+    assert text.endswith("99998\n99999")
+
+
+def test_depth_is_no_limit() -> None:
+    assert blocks("<div>" * 400_000 + "a" + "</div>" * 400_000 + "b") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("page", "hidden"),
+    [
+        ("<div hidden><p>a", True),
+        ("<div style='color:red;DISPLAY : none'>a", True),
+        ("<div style=visibility:hidden>a", True),
+        ("<div aria-hidden=true>a", True),
+        ("<div aria-hidden=false>a", False),
+        ("<div style='display:block'>a", False),
+        ("<div style='display:nonesuch'>a", False),
+        ("<div class=hidden>a", False),
+        ("<div hidden>b</div><div>a", False),
+    ],
+)
+def test_hidden_elements_are_marked(page: str, hidden: bool) -> None:
+    read_it = read(page)
+    last = read_it.containers[read_it.blocks[-1, layout.B_CONTAINER]]
+    assert bool(last[layout.C_BITS] & HIDDEN) is hidden
+
+
+def test_what_stands_in_for_scripts_is_shown_on_demand() -> None:
+    page = "<p>a b c d e f</p><noscript><p>g</noscript><template><p>h</template>"
+    assert blocks(page, show=("noscript", "template")) == ["a b c d e f", "g", "h"]
+
+
+def test_noscript_with_most_of_the_text_is_read() -> None:
+    assert blocks("<p>a</p><noscript><p>long text of a forum</noscript>") == ["a", "long text of a forum"]
+
+
+@pytest.mark.parametrize(
+    ("page", "path"),
+    [
+        ("<ul><li>a<li>b", ["ul", "li"]),
+        ("<div><p>a<div>b", ["div", "div"]),
+        ("<table><tr><td>a<td>b", ["table", "tr", "td"]),
+        ("<table><tbody><tr><td><p>a<tr><td>b", ["table", "tbody", "tr", "td"]),
+        ("<h2>a</h3><p>b", ["p"]),
+        ("<div><table><td>a</div>b", ["div", "table", "td"]),
+        ("<dl><dt>a<dd>b", ["dl", "dd"]),
+        ("<div><span>a</div>b</span><p>c", ["p"]),
+        ("<p>a<button><p>b", ["p", "button", "p"]),
+    ],
+)
+def test_containers_of_the_last_block(page: str, path: list[str]) -> None:
+    found = read(page)
+    names = {number: name for name, number in TAGS.items()}
+    container, tags = found.blocks[-1, layout.B_CONTAINER], []
+    while container > 0:
+        tags.append(names[found.containers[container, layout.C_TAG]])
+        container = found.containers[container, layout.C_PARENT]
+    assert tags[::-1] == path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("&amp;&lt;&gt;&quot;", '&<>"'),
+        ("&copy2020 &reg; &Aacuteb", "©2020 ® Áb"),
+        ("&notit; &notin; &no; &nosuch;", "¬it; ∉ &no; &nosuch;"),
+        ("&nGt;&bne;&fjlig;", "≫⃒=⃥fj"),
+        ("&CounterClockwiseContourIntegral;", "∳"),
+        ("&#65;&#x42;&#X43;&#68", "ABCD"),
+        ("&#x80;&#150;&#x9f;", "€–Ÿ"),
+        ("&#0;&#xD800;&#x110000;&#99999999999;", "\ufffd" * 4),
+        ("&#;&#x;&#xg;& &", "&#;&#x;&#xg;& &"),
+        ("&amp;lt;", "&lt;"),
+        ("a&nbsp;&#160;&emsp;b", "a b"),
+        ("a&shy;b&ZeroWidthSpace;c&#1;d", "abcd"),
+        ("&#x1F600;", "\U0001f600"),
+        ("a\u00a0\u3000b\u00adc\ufeffd\u200be", "a bcde"),
+    ],
+)
+def test_characters(text: str, expected: str) -> None:
+    assert render(f"<p>{text}</p>") == expected
+
+
+def test_every_reference_of_the_standard() -> None:
+    invisible = {
+        "\u00ad",
+        "\u200b",
+        "\t",
+        "\n",
+        "\u00a0",
+        "\u2002",
+        "\u2003",
+        "\u2004",
+        "\u2005",
+        "\u2007",
+        "\u2008",
+        "\u2009",
+    }
+    names = [
+        name for name, value in html5.items() if not invisible & set(value) and value not in ("\u200a", "\u205f\u200a")
+    ]
+    assert len(names) > 2100
+    lines = render("".join(f"<div>x&{name}</div>" for name in names)).split("\n")
+    assert lines == [f"x{html5[name]}" for name in names]
+
+
+def test_broken_utf8_is_replaced() -> None:
+    assert render(b"<p>a\xffb\xe2\x82c\xf0\x9f\x98<b>d\xc3") == "a\ufffdb\ufffdc\ufffdd\ufffd"
+
+
+TEXT = {
+    "paragraphs": ("<p>a</p><p>b</p>", "a\n\nb"),
+    "divisions": ("<div>a</div><div>b</div>", "a\nb"),
+    "line breaks": ("<p>a<br>b<br><br>c", "a\nb\n\nc"),
+    "cells and rows": ("<table><tr><td>a<td>b<tr><td>c<td>d</table>", "a\tb\nc\td"),
+    "items": ("<ul><li>a<li>b</ul>", "a\nb"),
+    "preformatted": ("<pre>\n  a\r\n\tb\n\nc</pre>", "  a\n\tb\n\nc"),
+    "blanks and references in preformatted": ("<pre>a&nbsp;&nbsp;b&#10;c&#xA;d\re</pre>", "a  b\nc\nd\ne"),
+    "inline elements in preformatted": ("<pre><b>a</b>  <i>b</i>\n<i>c</i></pre>", "a  b\nc"),
+    "xmp": ("<xmp>a  <b>\n &lt;</xmp>", "a  <b>\n &lt;"),
+    "links": ("<p>a <a href=b>c</a> d", "a c d"),
+}
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_text(name: str) -> None:
+    page, expected = TEXT[name]
+    assert render(page) == expected
+
+
+MARKDOWN = {
+    "headings": ("<h1>a</h1><h3>b</h3><p>c", "# a\n\n### b\n\nc"),
+    "items": ("<ul><li>a<li>b<ul><li>c</ul></ul>", "- a\n- b\n  - c"),
+    "item of two paragraphs": ("<ul><li><p>a<p>b<li>c</ul>", "- a\n\nb\n\n- c"),
+    "quotation": ("<blockquote>a</blockquote>", "> a"),
+    "code": ("<p>a <code>b</code> c", "a `b` c"),
+    "code with blanks at its edges": ("<p>a<code> b </code>c", "a `b` c"),
+    "code without an end": ("<p>a <code>b<p>c</code>d", "a `b`\n\ncd"),
+    "empty code": ("<p>a<code></code>b", "ab"),
+    "preformatted": ("<pre><code>a\n  b</code></pre><p>c", "```\na\n  b\n```\n\nc"),
+    "table": ("<table><tr><th>a<th>b<tr><td>c<td>d</table>e", "| a | b |\n|---|---|\n| c | d |\n\ne"),
+    "link": ("<p>a <a href=b>c</a> d", "a [c](b) d"),
+    "target with references": (
+        "<a href='?a=1&amp;b=2&copy=3&section=4&lt;&#38;'>x</a>",
+        "[x](?a=1&b=2&copy=3&section=4&)",
+    ),
+    "target with blanks and brackets": ("<a href=' a(b) c\n'>x</a>", "[x](abc)"),
+    "first of two targets": ("<a href=a href=b>x</a>", "[x](a)"),
+    "link without a target": ("<p><a name=x>a</a>", "a"),
+    "empty link": ("<p>a<a href=b></a>c", "ac"),
+    "link over blocks": ("<a href=x><div>a</div><div>b</div></a>c", "[a](x)\n[b](x)\nc"),
+    "link that a link ends": ("<a href=x>a <a href=y>b</a>c", "[a](x) [b](y)c"),
+    "link that its container ends": ("<div><a href=x>a</div>b</a>c", "[a](x)\nbc"),
+}
+
+
+@pytest.mark.parametrize("name", MARKDOWN)
+def test_markdown(name: str) -> None:
+    page, expected = MARKDOWN[name]
+    assert render(page, layout="markdown", links="markdown") == expected
+
+
+def test_links_dropped() -> None:
+    assert render("<p>a <a href=x>b</a> c<p><a href=y>d</a></p><a href=z><p>e</a>", links="drop") == "a c"
+    assert render("<p>a <a>b</a>", links="drop") == "a b"
+    assert render("<a href=x><h2>a</h2>b</a> c", links="drop") == "c"
+
+
+def test_bullets() -> None:
+    assert render("<ul><li>a<li>b<ol><li>c</ol></ul><p>d", bullets=True) == "- a\n- b\n  - c\n\nd"
+
+
+def test_blocks_that_are_not_kept_leave_nothing() -> None:
+    page = read("<h1>a</h1><ul><li>b<li>c</ul><table><tr><td>d</table>")
+    assert render_text(page, np.array([False, False, True, False]), layout="markdown") == "- c"
+    assert render_text(page, np.zeros(4, np.bool_), layout="markdown") == ""
+
+
+@pytest.mark.parametrize(
+    "page", ["", " ", "<", "</", "<!", "<!-", "<!--", "<p", "<p a", "<p a=", "<p a='", "&", "&#", "&#x", "<svg"]
+)
+def test_shortest_pages(page: str) -> None:
+    assert len(read(page).blocks) <= 1
+    assert salvaged(page) is not None
+
+
+SNIPPETS = [
+    "<h1 class='title main'>A &amp; B</h1><p>It <b>stands</b> by the <a href='?x=1&y=2'>river</a>, they say.",
+    "<ul><li>one<li>two<ul><li>in</ul></ul><table><tr><td>a<td>b<tr><th>c</table><pre>\n x  y</pre>",
+    "<script>a<b</script><style>p>b</style><!-- c --><svg><title>d</title></svg><noscript>e</noscript><textarea>f</textarea>",
+    "&copy&#x1F600;&nGt;&#0;漢字。naïve\u00ad\u3000<code>x</code><a href=y><div>z</div></a><br><br>",
+]
+TOKENS = (
+    b"<!-- --> < > </ \" ' = & &# <script> </script> <![CDATA[ <svg> </svg> \0 <plaintext> <title> "
+    b"<pre> <p> </p> <a/href=x> <br> <td>"
+).split()
+
+
+def test_broken_pages() -> None:
+    chance = random.Random(20261121)
+    closing = """'>">--></script></style></title></textarea><script>hush</script><!-- hush --><i title="hush">"""
+    for number in range(3000):
+        page = bytearray("".join(chance.choices(SNIPPETS, k=2)).encode())
+        for _ in range(chance.randint(1, 10)):
+            at = chance.randrange(len(page) + 1)
+            until = at + chance.randrange(20)
+            page[at:until] = chance.choice([b"", b"\xe2", page[at:until] * 3, chance.choice(TOKENS)])
+        shown = b"<plaintext" in page.lower()
+        found = read(bytes(page) + closing.encode() + bytes(page[: number % 200]))
+        keep = np.ones(len(found.blocks), np.bool_)
+        text, marked = (render_text(found, keep, links="markdown", layout=kind) for kind in ("text", "markdown"))  # type: ignore[arg-type]
+        assert shown or "hush" not in text + marked
+        begins, ends = found.pieces[:, layout.P_BEGIN], found.pieces[:, layout.P_END]
+        assert ((begins >= 0) & (begins <= ends) & (ends <= len(found.data))).all()
+        assert (found.blocks[:, layout.B_LINKED] <= found.blocks[:, layout.B_CHARACTERS]).all()
+        if number % 50 == 0 and len(keep):
+            assert kept_blocks(read_page(bytes(page), content_model().words), content_model()).any()
