@@ -30,7 +30,7 @@ from html_labels import CONTENT, UNKNOWN, LabelledPage, label_page
 from html_pages import read_pages
 
 from corpusmill.stages.html_page import ClassWords, declared_shares, read_page
-from corpusmill.stages.kernels.boosted_trees import predict
+from corpusmill.stages.kernels.boosted_trees import pack_trees, predict
 from corpusmill.stages.kernels.html_context import CONTEXT, CONTEXT_NAMES, describe_context
 from corpusmill.stages.kernels.html_features import FEATURES, NAMES, describe
 from corpusmill.stages.kernels.html_tags import CATEGORY_WORDS, hash_name
@@ -225,7 +225,7 @@ _KNOWN_TREES: dict[int, Any] = {}
 
 def _trees_of(key: int, model: Any) -> Any:
     if key not in _KNOWN_TREES:
-        _KNOWN_TREES[key] = (_trees(model), model)  # the model too, so that its id is not used again
+        _KNOWN_TREES[key] = (pack_trees(*_trees(model)), model)  # the model too, so that its id is not used again
     return _KNOWN_TREES[key][0]
 
 

@@ -14,13 +14,16 @@ import functools
 import zipfile
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from corpusmill.schemas import RecipeError
 from corpusmill.stages.html_page import ClassWords, HtmlPage, declared_shares, references
+
+if TYPE_CHECKING:
+    from corpusmill.stages.kernels.boosted_trees import Trees
 
 __all__ = ["ContentModel", "Favor", "Layout", "Links", "content_model", "kept_blocks", "render_text"]
 
@@ -33,6 +36,7 @@ _MODEL = "html_model_v1.npz"
 _CUTS: dict[Favor, tuple[float, float]] = {"precision": (0.6, 0.75), "balanced": (0.4, 0.6), "recall": (0.15, 0.35)}
 """Between which scores the cut of a page may lie."""
 _CRUMB = 200  # bytes: less than this is no page's content if there is more
+_HEADLINE, _ABOVE = 0.35, 5  # score, and how many blocks above the text
 _PLAIN = 0.25
 """If every block scores more, the page (a fragment, mostly) has no boilerplate, and all of it is kept: 1 of 2,513 real pages."""
 
@@ -42,8 +46,8 @@ class ContentModel(NamedTuple):
 
     words: ClassWords
     texts: tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
-    first: tuple[npt.NDArray[Any], ...]
-    second: tuple[npt.NDArray[Any], ...]
+    first: Trees
+    second: Trees
 
     @classmethod
     def load(cls, path: Path) -> ContentModel:
@@ -53,6 +57,7 @@ class ContentModel(NamedTuple):
             RecipeError: the file is none, or has features that this version does not compute.
 
         """
+        from corpusmill.stages.kernels.boosted_trees import pack_trees
         from corpusmill.stages.kernels.html_context import CONTEXT
         from corpusmill.stages.kernels.html_features import FEATURES
 
@@ -61,7 +66,9 @@ class ContentModel(NamedTuple):
             with np.load(path, allow_pickle=False) as arrays:
                 words = ClassWords(arrays["words"], arrays["word_weights"], arrays["word_categories"])
                 texts = arrays["texts"], arrays["text_weights"]
-                first, second = (tuple(arrays[f"{stage}_{part}"] for part in parts) for stage in ("first", "second"))
+                first, second = (
+                    pack_trees(*(arrays[f"{stage}_{part}"] for part in parts)) for stage in ("first", "second")
+                )
                 shape = arrays["shape"].tolist()
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise RecipeError(f"{path} is no model of main content: {error}") from error
@@ -111,6 +118,8 @@ def kept_blocks(page: HtmlPage, model: ContentModel, favor: Favor = "balanced") 
     if favor != "precision" and scores.min() > _PLAIN:
         return ~keep
     select(page.blocks, page.containers, lengths, scores, *_CUTS[favor], keep)
+    if favor != "precision":
+        _keep_headline(page, scores, keep)
     sizes = page.blocks[:, B_BYTES]
     kept = sizes[keep].sum()
     if kept < _CRUMB:  # next to nothing: lower the bar, and take the best there is in the end
@@ -121,6 +130,23 @@ def kept_blocks(page: HtmlPage, model: ContentModel, favor: Favor = "balanced") 
         if not keep.any():
             keep = scores >= 0.5 * scores.max()
     return keep
+
+
+def _keep_headline(page: HtmlPage, scores: npt.NDArray[np.float32], keep: Keep) -> None:
+    """Keep the `h1` right above what is kept if it is in doubt and there is no other.
+
+    Half of the pages that the model learned from count it as the title and not as content, so its scores are low; without it
+    two copies of an article are no longer equal where one site's headline is kept. F1 against none: news -.001 and .000 (sets
+    without headlines), news of five languages +.001, WCXB -.000.
+    """
+    from corpusmill.stages.kernels.html_layout import B_CONTAINER, C_TAG
+    from corpusmill.stages.kernels.html_tags import TAGS
+
+    headlines = page.containers[page.blocks[:, B_CONTAINER], C_TAG] == TAGS["h1"]
+    first = int(np.argmax(keep))
+    if keep[first] and not (headlines & keep).any():
+        above = np.flatnonzero(headlines[:first] & (scores[:first] > _HEADLINE))[-1:]
+        keep[above[above >= first - _ABOVE]] = True
 
 
 def render_text(
