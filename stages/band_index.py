@@ -23,12 +23,16 @@ from corpusmill.stages.band_table import BandTable
 from corpusmill.stages.index_plan import verified_documents
 from corpusmill.stages.kernels import band_query, band_table, bloom, first_wins
 
-__all__ = ["BandIndex", "IsDuplicate"]
+__all__ = ["AreDuplicates", "BandIndex"]
 
 Keys = npt.NDArray[np.uint64]
 Ordinals = npt.NDArray[np.uint32]
-IsDuplicate = Callable[[int, npt.NDArray[np.uint32], npt.NDArray[np.uint32]], bool]
-"""Of a row of the batch: the ordinals of kept documents that share a key, ascending, and the lowest band of each."""
+AreDuplicates = Callable[
+    [npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.uint32]], npt.ArrayLike
+]
+"""Asked about rows of the batch that do not depend on one another: (rows, ends, ordinals, bands). Row `rows[i]` shares keys with
+the kept documents `ordinals[ends[i] : ends[i + 1]]`, ascending, and *bands* has the lowest band of each. The arrays change after
+the call. Returns a verdict for each row, or one for all: true drops it."""
 
 _ROWS = 4004  # looked at together; not a power of two, so that the bands of a row fall on different lines of the cache
 _ASKED = 512
@@ -47,7 +51,7 @@ class BandIndex:
     that band. A key holds its first *entries* kept documents, more are not candidates.
 
     With *max_memory* (bytes), filters stand in for the tables of bands 1 and up from as many kept documents on as tables hold in
-    it: what they have seen is dropped, and *is_duplicate* is asked about band 0 alone, before. The table of band 0 that goes on
+    it: what they have seen is dropped, and *are_duplicates* is asked about band 0 alone, before. The table of band 0 that goes on
     growing comes on top, and so does one filter while tables are being replaced.
     """
 
@@ -242,6 +246,7 @@ class BandIndex:
             self._filters.take_in(band - 1, self._places[band])
             self._tables[band].close()
         del self._tables[1:]
+        self._buffers = None
 
     def _check_ordinals(self, end: int) -> None:
         if end > _ORDINALS:
@@ -250,12 +255,12 @@ class BandIndex:
                 "divide the input into several outputs and drop duplicates between them with --against"
             )
 
-    def resolve(self, keys: Keys, first: int, is_duplicate: IsDuplicate) -> npt.NDArray[np.bool_]:
+    def resolve(self, keys: Keys, first: int, are_duplicates: AreDuplicates) -> npt.NDArray[np.bool_]:
         """Return which rows are kept; *keys* has shape (bands, rows), rows are the documents with ordinals from *first* on.
 
-        In row order, a row that shares keys with kept documents (of earlier batches or rows) is handed to *is_duplicate*; True
-        drops it; so does a filter (`filtering`), which is asked last. Kept rows enter the index. If *is_duplicate* raises, the
-        index cannot be used any more.
+        In row order, rows that share keys with kept documents (of earlier batches or rows) are shown to *are_duplicates*, as
+        many at once as do not depend on its answers; true drops a row; so does a filter (`filtering`), which is asked last. Kept
+        rows enter the index. If *are_duplicates* raises, the index cannot be used any more.
 
         Raises:
             RecipeError: ordinals come to 2**32 and more, or filters are full.
@@ -276,33 +281,37 @@ class BandIndex:
         done = 0
         while done < rows:
             part = np.ascontiguousarray(keys[:, done : done + _ROWS], np.uint64)
-            done += self._resolve(part, first + done, kept[done:], is_duplicate, done)
+            done += self._resolve(part, first + done, kept[done:], are_duplicates, done)
             self._keep_to_memory()
         self._next = first + rows
         self._broken = False
         return kept
 
     def _resolve(
-        self, keys: Keys, first: int, kept: npt.NDArray[np.bool_], is_duplicate: IsDuplicate, offset: int
+        self, keys: Keys, first: int, kept: npt.NDArray[np.bool_], are_duplicates: AreDuplicates, offset: int
     ) -> int:
         """Resolve the rows, or those up to where the index has to change, and return how many it were."""
         rows = int(keys.shape[1])
         if self._buffers is None:
-            self._buffers = _Buffers(self.bands, self.entries)
-        use = self._buffers
-        tables = len(self._tables)
-        found = np.empty((tables, rows), np.uint8)
-        only = np.empty((tables, rows), np.uint32)
-        suspect = np.zeros(rows, np.uint8)
-        for number, table in enumerate(self._tables):
-            table.enter(keys[number], first, suspect, use.seen, found[number], only[number])
-        known = np.empty((rows, tables), np.uint8)
-        any_known = np.empty(rows, np.uint8)
-        first_wins.transpose(found, known, any_known)
-        state = np.zeros(rows, np.uint8)
+            self._buffers = _Buffers(len(self._tables), self.entries)
+        use, last = self._buffers, first + rows - 1
+        use.known[:] = 0
+        use.suspect[:] = 0
+        for table in self._tables:
+            table.make_room_for(last)
+        band = row = 0
+        while True:
+            band, row = band_table.enter_all(
+                self._active, keys, band, row, np.uint64(first), use.suspect, use.seen, use.known, use.only
+            )
+            if band == len(self._tables):
+                break
+            self._tables[band].grow(last)
+        use.state[:] = 0
         cursor = use.cursor
+        if cursor[first_wins.CHANGES]:
+            use.changed[:] = 0
         cursor[:] = 0
-        use.changed[:] = 0
         cursor[first_wins.KEPT] = self._kept
         cursor[first_wins.KEPT_LIMIT] = self._limit
         filters = self._filters.words if self._filters else _NO_FILTERS
@@ -310,12 +319,12 @@ class BandIndex:
             status = first_wins.decide(
                 self._active,
                 keys,
-                known,
-                any_known,
-                only,
+                use.known,
+                use.suspect,
+                use.only,
                 np.uint64(first),
                 self.entries,
-                state,
+                use.state,
                 cursor,
                 filters,
                 use.marks,
@@ -332,20 +341,18 @@ class BandIndex:
                 self._tables[cursor[first_wins.BAND]].grow(first + rows - 1)
             elif status == first_wins.ASK:
                 count = int(cursor[first_wins.ASKED])
-                ends = use.ends[: count + 1].tolist()
-                ordinals, found_in = use.ordinals, use.found_in
-                use.verdicts[:count] = [
-                    is_duplicate(row + offset, ordinals[begin:end], found_in[begin:end])
-                    for row, begin, end in zip(use.asked[:count].tolist(), ends[:-1], ends[1:], strict=True)
-                ]
+                end = use.ends[count]
+                use.verdicts[:count] = are_duplicates(
+                    use.asked[:count] + offset, use.ends[: count + 1], use.ordinals[:end], use.found_in[:end]
+                )
                 cursor[first_wins.ANSWERED] = count
             else:
                 break
         done = int(cursor[first_wins.ROW])
         if status == first_wins.STOP:
-            first_wins.withdraw(self._active, keys, known, np.uint64(first), done)
+            first_wins.withdraw(self._active, keys, use.known, np.uint64(first), done)
         self._kept = int(cursor[first_wins.KEPT])
-        kept[:done] = (state == first_wins.KEEP)[:done]
+        kept[:done] = use.state[:done] == first_wins.KEEP
         return done
 
 
@@ -353,6 +360,11 @@ class _Buffers:
     """Memory that every batch uses again."""
 
     def __init__(self, bands: int, entries: int) -> None:
+        """Take memory for batches of rows that are entered in so many tables."""
+        self.suspect = np.empty(_ROWS, np.uint8)
+        self.known = np.empty((_ROWS, bands), np.uint8)
+        self.only = np.empty((bands, _ROWS), np.uint32)
+        self.state = np.empty(_ROWS, np.uint8)
         self.cursor = np.zeros(first_wins.CURSOR_COLUMNS, np.int64)
         self.marks = np.zeros(first_wins.MARKS, np.uint64)
         self.marked = np.zeros(first_wins.MARKS, np.uint32)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.stages.kernels import band_growth, band_table
+from corpusmill.stages.kernels import band_growth
 from corpusmill.stages.kernels.band_table import (
     ADDRESS,
     COUNT,
@@ -33,8 +33,6 @@ __all__ = ["BandTable"]
 
 Place = npt.NDArray[np.uint64]
 Slots = npt.NDArray[np.uint64]
-Flags = npt.NDArray[np.uint8]
-Ordinals = npt.NDArray[np.uint32]
 
 _FULL = 0.94  # entries a slot from which a table grows
 _CROWDED = 0.8  # share of its limit below which a table without room for a key is spread differently, and does not grow
@@ -80,25 +78,14 @@ class BandTable:
         """Bytes of memory."""
         return int(self.slots.nbytes)
 
-    def enter(self, keys: Slots, first: int, suspect: Flags, seen: Ordinals, found: Flags, only: Ordinals) -> None:
-        """Enter the rows whose keys are new, but not the suspect ones, and note in *found* and *only* what each row finds.
-
-        Rows that find entries become suspect. See the kernel for *found* and *seen*.
-        """
-        last = first + len(keys) - 1
+    def make_room_for(self, last: int) -> None:
+        """Grow if ordinals up to *last* need more bits than a slot has for them."""
         if last >> (_FREE_BITS + int(self.place[PARTITION_BITS])):
-            self.grow(last)
-        seen[:] = 0
-        row = 0
-        while (row := band_table.enter(self.place, keys, row, np.uint64(first), suspect, seen, found, only)) < len(
-            keys
-        ):
             self.grow(last)
 
     def merge(self, other: BandTable, shift: int, last: int) -> None:
         """Take in the entries of another table with *shift* added to their ordinals, which then go up to *last*."""
-        if last >> (_FREE_BITS + int(self.place[PARTITION_BITS])):
-            self.grow(last)
+        self.make_room_for(last)
         at = 0
         while (at := band_growth.absorb(self.place, other.place, at, np.uint64(shift), self._entries)) < len(
             other.slots

@@ -42,7 +42,7 @@ __all__ = [
     "REFUSED",
     "SLOTS",
     "add_entry",
-    "enter",
+    "enter_all",
     "entries_of",
     "find_buckets",
     "identity_of",
@@ -171,12 +171,14 @@ def put(slots: Any, place: Any, partition: Any, slot: Any, first: Any, second: A
 
 
 @kernel
-def enter(place: Any, keys: Any, start: Any, first_ordinal: Any, suspect: Any, seen: Any, found: Any, only: Any) -> Any:
-    """Enter the rows whose key is new, unless they are *suspect*, and note in *found* what every row finds.
+def enter(
+    place: Any, keys: Any, band: Any, start: Any, first_ordinal: Any, suspect: Any, seen: Any, known: Any, only: Any
+) -> Any:
+    """Enter the rows whose key of a band is new, unless they are *suspect*, and note in *known* (rows, bands) what a row finds.
 
-    0: the row is entered (or its key is 0). 1: its key has entries. 5: it has a single one, whose ordinal is in *only*.
-    2: it has none, but the row is suspect and not entered. 3: it has none, but a suspect row before may come to be entered
-    under it.
+    0, which must be there before: the row is entered (or its key is 0). 1: its key has entries. 5: it has a single one, whose
+    ordinal is in *only* (bands, rows). 2: it has none, but the row is suspect and not entered. 3: it has none, but a suspect row
+    before may come to be entered under it.
 
     Suspect are rows that found entries, in this band or another: they probably will be dropped, and what was not entered need
     not be taken out again. That is a guess, which costs nothing but time when it is wrong. *seen* remembers them for later rows
@@ -189,9 +191,9 @@ def enter(place: Any, keys: Any, start: Any, first_ordinal: Any, suspect: Any, s
     mask = (_1 << shift) - _1
     limit, count = place[LIMIT], place[COUNT]
     last = np.uint64(seen.size - 1)
-    for row in range(start, keys.size):
-        if row + _AHEAD < keys.size:
-            partition, slot = slot_of(keys[row + _AHEAD], partition_bits)
+    for row in range(start, keys.shape[1]):
+        if row + _AHEAD < keys.shape[1]:
+            partition, slot = slot_of(keys[band, row + _AHEAD], partition_bits)
             first, second = find_buckets(slot, half, multiplier)
             base = partition * (half + half)
             first, second = (base + first) << _BUCKET, (base + half + second) << _BUCKET
@@ -199,8 +201,7 @@ def enter(place: Any, keys: Any, start: Any, first_ordinal: Any, suspect: Any, s
             prefetch(slots, first + _8)
             prefetch(slots, second)
             prefetch(slots, second + _8)
-        found[row] = 0
-        key = keys[row]
+        key = keys[band, row]
         if key == _0:
             continue
         partition, slot = slot_of(key, partition_bits)
@@ -210,21 +211,21 @@ def enter(place: Any, keys: Any, start: Any, first_ordinal: Any, suspect: Any, s
         same_first, free_first = scan(slots, first, slot, shift)
         same_second, free_second = scan(slots, second, slot, shift)
         if same_first | same_second:
-            found[row] = suspect[row] = 1
+            known[row, band] = suspect[row] = 1
             if ones(same_first) + ones(same_second) == _1:
                 index = first + lowest_bit(same_first) if same_first else second + lowest_bit(same_second)
-                found[row] = 5
-                only[row] = slots[index] & mask
+                known[row, band] = 5
+                only[band, row] = slots[index] & mask
             continue
         spread = (key | _BELOW) * _SECOND
         at, mark = (spread >> _32) & last, np.uint32(spread >> _32) | np.uint32(1)
         while seen[at] != 0 and seen[at] != mark:
             at = (at + _1) & last
         if seen[at] != 0:
-            found[row] = suspect[row] = 3
+            known[row, band] = suspect[row] = 3
             continue
         if suspect[row]:
-            found[row] = 2
+            known[row, band] = 2
             seen[at] = mark
             continue
         if count >= limit:
@@ -243,7 +244,26 @@ def enter(place: Any, keys: Any, start: Any, first_ordinal: Any, suspect: Any, s
             return row
         count += _1
     place[COUNT] = count
-    return keys.size
+    return keys.shape[1]
+
+
+@kernel
+def enter_all(
+    places: Any, keys: Any, band: Any, row: Any, first: Any, suspect: Any, seen: Any, known: Any, only: Any
+) -> Any:
+    """Enter the rows into the tables of all bands, from *row* of *band* on: see `enter`.
+
+    Returns the band whose table has to grow and the row at which to go on then, or the number of bands.
+    """
+    while band < places.shape[0]:
+        if row == 0:
+            seen[:] = 0
+        row = enter(places[band], keys, band, row, first, suspect, seen, known, only)
+        if row < keys.shape[1]:
+            break
+        band += 1
+        row = 0
+    return band, row
 
 
 @kernel

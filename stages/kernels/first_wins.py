@@ -36,6 +36,7 @@ __all__ = [
     "ASK",
     "ASKED",
     "BAND",
+    "CHANGES",
     "CURSOR_COLUMNS",
     "DONE",
     "FILTERED",
@@ -47,7 +48,6 @@ __all__ = [
     "ROW",
     "STOP",
     "decide",
-    "transpose",
     "withdraw",
 ]
 
@@ -262,8 +262,8 @@ def decide(
 ) -> Any:
     """Go on deciding rows; see the values that can be returned.
 
-    *known* (rows, bands) is what `enter` found; *any_known* (rows) is false where that is 0 throughout; *only* (bands, rows) is
-    what it found where there was one entry. Rows to ask about: *asked*, with candidates
+    *known* (rows, bands) is what `enter` found; *any_known* (rows) what it calls suspect: 0 where that is 0
+    throughout; *only* (bands, rows) is what it found where there was one entry. Rows to ask about: *asked*, with candidates
     `ordinals[ends[i] : ends[i + 1]]` and *bands* beside them; the answers are expected in *verdicts* (true: drop).
     """
     while cursor[SETTLED] < cursor[ANSWERED]:
@@ -331,13 +331,3 @@ def withdraw(places: Any, keys: Any, known: Any, first: Any, begin: Any) -> Any:
     """Take the rows from *begin* on out of the tables: they will be looked at again."""
     for row in range(begin, keys.shape[1]):
         _take_out(places, keys, known, row, first + np.uint64(row))
-
-
-@kernel
-def transpose(found: Any, known: Any, any_known: Any) -> Any:
-    """Turn what each band found (bands, rows) into what is known of each row (rows, bands), and whether anything is."""
-    any_known[:] = 0
-    for band in range(found.shape[0]):
-        for row in range(found.shape[1]):
-            known[row, band] = found[band, row]
-            any_known[row] |= found[band, row] != 0
