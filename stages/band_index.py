@@ -302,7 +302,17 @@ class BandIndex:
         band = row = 0
         while True:
             band, row = band_table.enter_all(
-                self._active, keys, band, row, np.uint64(first), use.suspect, use.seen, use.known, use.only
+                self._active,
+                keys,
+                band,
+                row,
+                np.uint64(first),
+                use.suspect,
+                use.seen,
+                use.maybe,
+                use.buckets,
+                use.known,
+                use.only,
             )
             if band == len(self._tables):
                 break
@@ -336,6 +346,7 @@ class BandIndex:
                 use.ordinals,
                 use.found_in,
                 use.verdicts,
+                use.listed,
             )
             if status == first_wins.GROW:
                 self._tables[cursor[first_wins.BAND]].grow(first + rows - 1)
@@ -350,7 +361,7 @@ class BandIndex:
                 break
         done = int(cursor[first_wins.ROW])
         if status == first_wins.STOP:
-            first_wins.withdraw(self._active, keys, use.known, np.uint64(first), done)
+            first_wins.withdraw(self._active, keys, use.known, np.uint64(first), done, use.listed)
         self._kept = int(cursor[first_wins.KEPT])
         kept[:done] = use.state[:done] == first_wins.KEEP
         return done
@@ -365,11 +376,14 @@ class _Buffers:
         self.known = np.empty((_ROWS, bands), np.uint8)
         self.only = np.empty((bands, _ROWS), np.uint32)
         self.state = np.empty(_ROWS, np.uint8)
+        self.listed = np.empty(bands + 1, np.int64)
         self.cursor = np.zeros(first_wins.CURSOR_COLUMNS, np.int64)
         self.marks = np.zeros(first_wins.MARKS, np.uint64)
         self.marked = np.zeros(first_wins.MARKS, np.uint32)
         self.changed = np.zeros(first_wins.MARKS, np.uint64)
         self.seen = np.zeros(_SEEN, np.uint32)
+        self.buckets = np.empty((2, _ROWS), np.uint64)
+        self.maybe = np.zeros(band_table.MAYBE, np.uint64)
         self.scratch = np.empty(entries + band_table.PER_PAIR, np.uint64)
         # A row that waits marks up to a key a band, and a place for a mark is looked for until a free one is found.
         asked = max(min(_ASKED, first_wins.MARKS // 2 // bands), 1)

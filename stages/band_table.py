@@ -39,7 +39,7 @@ _CROWDED = 0.8  # share of its limit below which a table without room for a key 
 _FEWEST = 48  # entries that the smallest table takes
 _FREE_BITS = 64 - IDENTITY_BITS  # of an ordinal, in a table of one partition
 _HUGE = 1 << 21  # bytes of a huge page
-_EXTENDED = 1 << 25  # bytes from which a table is extended in place
+_LARGE = 1 << 25  # bytes from which a huge page more or less does not matter
 _MULTIPLIER = 0x9E3779B97F4A7C15
 
 
@@ -154,14 +154,19 @@ class BandTable:
     def _allocate(self, place: Place) -> None:
         """Take memory, all zeros, for a place."""
         self._memory = mmap.mmap(-1, _size(place), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        _advise(self._memory, "MADV_HUGEPAGE", 0)
+        self._memory[0] = 0  # touched before its end is advised otherwise, or Linux never takes it for one piece again
         self._use_memory(place)
 
     def _extend(self, place: Place) -> bool:
         """Extend the memory for a place; False where that is impossible (small, not our own memory, no mremap)."""
-        if not isinstance(self._memory, mmap.mmap) or len(self._memory) < _EXTENDED:
+        if not isinstance(self._memory, mmap.mmap) or len(self._memory) < _HUGE:
+            return False
+        if 8 * _slots(self.place) < _LARGE <= 8 * _slots(place):
             return False
         self.slots = np.zeros(0, np.uint64)  # memory in use cannot be moved
         try:
+            _advise(self._memory, "MADV_HUGEPAGE", 0)  # one piece again
             self._memory.resize(max(len(self._memory), _size(place)))
         except (BufferError, OSError, SystemError, ValueError):
             self._use_memory(self.place)
@@ -170,13 +175,7 @@ class BandTable:
         return True
 
     def _use_memory(self, place: Place) -> None:
-        # A small table has its end on ordinary pages, because a huge page there would take memory that is never used. Linux does
-        # not extend such memory in place.
-        size = 8 * _slots(place)
-        huge = len(self._memory) if size >= _EXTENDED else size // _HUGE * _HUGE
-        if huge:
-            with suppress(AttributeError, OSError):
-                self._memory.madvise(mmap.MADV_HUGEPAGE, 0, huge)
+        _advise(self._memory, "MADV_NOHUGEPAGE", _on_huge_pages(place))
         self.slots = np.frombuffer(self._memory, np.uint64)[: _slots(place)]
 
     def _describe(self, new: Place, old: Place) -> None:
@@ -202,3 +201,19 @@ def _size(place: Place) -> int:
     """Return the bytes of address space for a table: Linux puts whole huge pages where they need not be split."""
     size = 8 * _slots(place)
     return size if size < _HUGE else -(-size // _HUGE) * _HUGE
+
+
+def _on_huge_pages(place: Place) -> int:
+    """Return the bytes of a table that lie on huge pages.
+
+    The end of a small table does not, because a huge page there would take memory that is never used.
+    """
+    size = 8 * _slots(place)
+    return size // _HUGE * _HUGE if size < _LARGE else _size(place)
+
+
+def _advise(memory: mmap.mmap, advice: str, begin: int) -> None:
+    """Tell the system, if it listens, how the memory from *begin* on is used."""
+    if begin < len(memory):
+        with suppress(AttributeError, OSError):
+            memory.madvise(getattr(mmap, advice), begin)

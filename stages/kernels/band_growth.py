@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels import bare_kernel, inlined, kernel
 from corpusmill.stages.kernels.band_table import (
+    ADDRESS,
     COUNT,
     HALF,
     IDENTITY_BITS,
@@ -22,10 +23,10 @@ from corpusmill.stages.kernels.band_table import (
     identity_of,
     pair_of,
     put_somewhere,
+    size_of,
     slot_of,
-    table_at,
 )
-from corpusmill.stages.kernels.machine import lowest_bit, ones, scan
+from corpusmill.stages.kernels.machine import lowest_bit, ones, scan, words_at
 
 __all__ = ["absorb", "rebuild"]
 
@@ -38,7 +39,15 @@ _PER_PAIR = np.uint64(PER_PAIR)
 
 @kernel
 def rebuild(
-    source: Any, old: Any, target: Any, new: Any, scratch: Any, levels: Any, spilled: Any, begin: Any, end: Any
+    source: Any,
+    old: Any,
+    target: Any,
+    new: Any,
+    scratch: Any,
+    levels: Any,
+    spilled: Any,
+    begin: Any,
+    end: Any,
 ) -> Any:
     """Write the entries of partitions *begin* - 1 down to *end* of a table into another layout.
 
@@ -110,7 +119,7 @@ def rebuild(
     return end
 
 
-@kernel
+@inlined
 def _moved(
     slot: Any, bucket: Any, half: Any, multiplier: Any, mask: Any, more: Any, new_half: Any, new_multiplier: Any
 ) -> Any:
@@ -129,13 +138,13 @@ def _moved(
     return part, (tag << more) | (slot & mask), base + first, base + new_half + second
 
 
-@kernel
+@bare_kernel
 def absorb(place: Any, other: Any, start: Any, shift: Any, entries: Any) -> Any:
     """Enter the entries of another table, from slot *start* on, with *shift* added to their ordinals.
 
     A key keeps its *entries* lowest ordinals. Returns the slot at which this table has to grow first, or the number of slots.
     """
-    slots, source = table_at(place), table_at(other)
+    source = words_at(other[ADDRESS], size_of(other))
     bits, width = other[PARTITION_BITS], other[HALF] << _PARTITION
     mask = (_1 << (_ORDINAL_BITS + bits)) - _1
     for at in range(start, source.size):
@@ -146,18 +155,19 @@ def absorb(place: Any, other: Any, start: Any, shift: Any, entries: Any) -> Any:
             return at
         key = identity_of(slot, np.uint64(at) // width, bits)
         ordinal = (slot & mask) + shift
-        added = add_entry(slots, place, key, ordinal, entries)
+        added = add_entry(place, key, ordinal, entries)
         if added < 0:
             return at
         if not added:
-            _replace_highest(slots, place, key, ordinal)
+            _replace_highest(place, key, ordinal)
             place[REFUSED] += _1
     return source.size
 
 
-@kernel
-def _replace_highest(slots: Any, place: Any, key: Any, ordinal: Any) -> Any:
+@bare_kernel
+def _replace_highest(place: Any, key: Any, ordinal: Any) -> Any:
     """Let an entry take the place of the one with the highest ordinal of its key, if that is higher than its own."""
+    slots = words_at(place[ADDRESS], size_of(place))
     partition_bits, half = place[PARTITION_BITS], place[HALF]
     shift = _ORDINAL_BITS + partition_bits
     partition, slot = slot_of(key, partition_bits)
