@@ -19,7 +19,7 @@ import numpy.typing as npt
 from corpusmill.schemas import OutputMismatchError, RecipeError
 from corpusmill.stages.band_files import read_arrays, read_head, write_arrays
 from corpusmill.stages.band_filters import BandFilters
-from corpusmill.stages.band_table import BandTable
+from corpusmill.stages.band_table import BandTable, Workspace
 from corpusmill.stages.index_plan import verified_documents
 from corpusmill.stages.kernels import band_query, band_table, bloom, first_wins
 
@@ -61,7 +61,10 @@ class BandIndex:
         self.bands = bands
         self.entries = entries
         self._places = np.zeros((bands, band_table.COLUMNS), band_table.PLACES)
-        self._tables = [BandTable(place, number, bands, entries) for number, place in enumerate(self._places)]
+        workspace = Workspace()
+        self._tables = [
+            BandTable(place, number, bands, entries, workspace) for number, place in enumerate(self._places)
+        ]
         self._max_memory = max_memory
         self._filters: BandFilters | None = None
         self._kept = 0
@@ -174,8 +177,9 @@ class BandIndex:
                 index._filters = BandFilters(index.bands - 1, head["max_memory"], arrays.pop())
             if len(arrays) != tables or len(head["turns"]) != tables:
                 raise ValueError(f"{len(arrays)} tables, not {tables}")
+            workspace = Workspace()
             index._tables = [
-                BandTable(place, number, index.bands, index.entries, slots, turns)
+                BandTable(place, number, index.bands, index.entries, workspace, slots, turns)
                 for number, (place, slots, turns) in enumerate(zip(index._places, arrays, head["turns"], strict=False))
             ]
         except (KeyError, OverflowError, RecipeError, TypeError, ValueError) as error:
@@ -280,8 +284,7 @@ class BandIndex:
         self._keep_to_memory()
         done = 0
         while done < rows:
-            part = np.ascontiguousarray(keys[:, done : done + _ROWS], np.uint64)
-            done += self._resolve(part, first + done, kept[done:], are_duplicates, done)
+            done += self._resolve(keys[:, done : done + _ROWS], first + done, kept[done:], are_duplicates, done)
             self._keep_to_memory()
         self._next = first + rows
         self._broken = False
@@ -293,8 +296,9 @@ class BandIndex:
         """Resolve the rows, or those up to where the index has to change, and return how many it were."""
         rows = int(keys.shape[1])
         if self._buffers is None:
-            self._buffers = _Buffers(len(self._tables), self.entries)
+            self._buffers = _Buffers(self.bands, len(self._tables), self.entries)
         use, last = self._buffers, first + rows - 1
+        keys = use.copied(keys)
         use.known[:] = 0
         use.suspect[:] = 0
         for table in self._tables:
@@ -370,13 +374,14 @@ class BandIndex:
 class _Buffers:
     """Memory that every batch uses again."""
 
-    def __init__(self, bands: int, entries: int) -> None:
-        """Take memory for batches of rows that are entered in so many tables."""
+    def __init__(self, bands: int, tables: int, entries: int) -> None:
+        """Take memory for rows with keys of so many bands, of which so many have tables."""
+        self._keys = np.empty(bands * _ROWS, np.uint64)
         self.suspect = np.empty(_ROWS, np.uint8)
-        self.known = np.empty((_ROWS, bands), np.uint8)
-        self.only = np.empty((bands, _ROWS), np.uint32)
+        self.known = np.empty((_ROWS, tables), np.uint8)
+        self.only = np.empty((tables, _ROWS), np.uint32)
         self.state = np.empty(_ROWS, np.uint8)
-        self.listed = np.empty(bands + 1, np.int64)
+        self.listed = np.empty(tables + 1, np.int64)
         self.cursor = np.zeros(first_wins.CURSOR_COLUMNS, np.int64)
         self.marks = np.zeros(first_wins.MARKS, np.uint64)
         self.marked = np.zeros(first_wins.MARKS, np.uint32)
@@ -386,10 +391,16 @@ class _Buffers:
         self.maybe = np.zeros(band_table.MAYBE, np.uint64)
         self.scratch = np.empty(entries + band_table.PER_PAIR, np.uint64)
         # A row that waits marks up to a key a band, and a place for a mark is looked for until a free one is found.
-        asked = max(min(_ASKED, first_wins.MARKS // 2 // bands), 1)
+        asked = max(min(_ASKED, first_wins.MARKS // 2 // tables), 1)
         self.asked = np.empty(asked, np.int64)
         self.ends = np.zeros(asked + 1, np.int64)
-        room = max(_ROOM, bands * entries)
+        room = max(_ROOM, tables * entries)
         self.ordinals = np.empty(room, np.uint32)
         self.found_in = np.empty(room, np.uint32)
         self.verdicts = np.empty(asked, np.uint8)
+
+    def copied(self, keys: Keys) -> Keys:
+        """Return keys (bands, rows) in one piece; in memory of their own they would take 40 ns a document instead of 5."""
+        whole = self._keys[: keys.size].reshape(keys.shape)
+        whole[:] = keys
+        return whole

@@ -325,6 +325,8 @@ def decide(
         if row + _AHEAD < keys.shape[1] and any_known[row + _AHEAD]:
             for at in range(_list_known(known, row + _AHEAD, listed)):
                 band = listed[at]
+                prefetch(keys, band * keys.shape[1] + row + _AHEAD)
+                prefetch(only, band * only.shape[1] + row + _AHEAD)
                 if known[row + _AHEAD, band] != 5:
                     _prefetch(places, band, keys[band, row + _AHEAD])
         if filters.shape[0] and row + _AHEAD < keys.shape[1]:
