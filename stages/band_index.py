@@ -299,8 +299,8 @@ class BandIndex:
             self._buffers = _Buffers(self.bands, len(self._tables), self.entries)
         use, last = self._buffers, first + rows - 1
         keys = use.copied(keys)
-        use.known[:] = 0
-        use.suspect[:] = 0
+        use.known[:rows] = 0
+        use.suspect[:rows] = 0
         for table in self._tables:
             table.make_room_for(last)
         band = row = 0

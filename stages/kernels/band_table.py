@@ -5,11 +5,16 @@ ordinals grows with the corpus; the bits that the tag loses become the number of
 always are the same 47 bits of the key: a table can be rebuilt, merged and turned into a Bloom filter without the keys.
 
 Each key has two buckets of 16 slots (two cache lines each), one in either half of its partition, and goes into the emptier one.
-Both are asked for ahead of time and compared without a branch, so an insertion takes 17 ns at every load up to 0.9 and 22 at
-0.94 (a million entries and more). Where both are full, an entry of one of them moves to its other bucket; where none can, the
-table is rebuilt. Rejected, measured at a load of 0.9: linear probing, 145 ns where entries stay sorted and 80 to 90 where buckets
-of 8 or 16 are filled as they come, because a probe walks 6 buckets there; two buckets of 8 slots, 12 to 15 ns up to a load of 0.8
-and 83 at 0.9.
+Both are asked for ahead of time and compared without a branch, and the emptier one is chosen without one, so an insertion takes
+13 ns at every load up to 0.9 and 28 at 0.94 (six tables of 4 million slots; 20 and 36 with a branch, which goes wrong half of the
+time). Where both are full, an entry of one of them moves to its other bucket; where none can, the table is rebuilt.
+
+Rejected, measured at a load of 0.9: linear probing, 145 ns where entries stay sorted and 80 to 90 where buckets of 8 or 16 are
+filled as they come, because a probe walks 6 buckets there; two buckets of 8 slots, 12 to 15 ns up to a load of 0.8 and 83 at 0.9.
+Rejected, as means over a cycle of loads from 0.63 to 0.94, where this takes 19 ns: the first bucket alone until it is full, with
+a bit for each bucket that was, 53 ns, and 38 or 32 where the bit is set at 14 or 12 entries, because buckets fill so unevenly
+that at 0.94 up to two insertions in five have to make room; two lines of 8 slots, and the other lines of their buckets only where
+those are full, 26 (24 for this then): at low loads 2 lines take 8 % less time than 4, as lines beside each other come together.
 
 Documents that share a key: a pair of buckets holds at most eight entries of it, the next eight are in the pair after it, and so
 on. An entry can be in a pair only while the pairs before it hold eight of its key, so a search ends where it finds fewer.

@@ -142,6 +142,34 @@ def test_a_page_that_comes_again_and_again_takes_one_entry_when_it_is_dropped() 
     assert index.nbytes < 100_000
 
 
+def test_rows_that_do_not_depend_on_one_another_are_asked_about_together() -> None:
+    keys = random_keys(1, 5, 1000, 10**15)
+    index, calls = BandIndex(5), []
+
+    def odd_ones(rows: Any, ends: Any, ordinals: Any, bands: Any) -> Any:
+        calls.append(len(rows))
+        assert ordinals.tolist() == rows.tolist()
+        assert ends.tolist() == list(range(len(rows) + 1))
+        assert not bands.any()
+        return rows % 2 == 1
+
+    index.resolve(keys, 0, lambda *_: False)
+    assert index.resolve(keys, 1000, odd_ones).tolist() == [row % 2 == 0 for row in range(1000)]
+    assert sum(calls) == 1000
+    assert len(calls) <= 3
+
+
+def test_entries_stay_when_tables_grow_beyond_a_huge_page_and_many() -> None:
+    """From 2 MB on memory is extended in place, and at 32 MB all of it is moved."""
+    index, step = BandIndex(1), 500_000
+    for first in range(0, 3_500_000, step):
+        index.resolve(random_keys(first, 1, step, 2**62), first, Judge(0, 0))
+    assert index.nbytes > 1 << 25
+    for first in (0, 1_000_000, 3_000_000):
+        _, ordinals, _ = index.query(random_keys(first, 1, step, 2**62)[:, :50_000])
+        assert ordinals.tolist() == list(range(first, first + 50_000))
+
+
 def test_ordinals_end_at_two_to_the_32() -> None:
     keys = random_keys(1, 2, 3, 100)
     index = BandIndex(2)
