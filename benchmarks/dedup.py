@@ -18,14 +18,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-from dedup_processes import System, describe, environments_of, in_turns, machine, say, table
+from dedup_processes import System, describe, environments_of, in_turns, table
 from dedup_scores import score_all
 from dedup_systems import SPEED, WHOLE
 from dedup_texts import write_texts
+from processes import machine, make_environments
 
 _ROOT = Path(__file__).resolve().parent.parent
 _BEFORE = "32f17a7"  # the last revision whose signatures and index were datasketch's
@@ -41,24 +40,6 @@ _TITLES = {
     "whole": "Raw text to the documents that are kept",
     "quality": "Precision and recall",
 }
-
-
-def make_environments(folder: Path, only: str) -> None:
-    """Make the environments that do not exist; exit 1 if one cannot be made."""
-    failed = []
-    for name, packages in _ENVIRONMENTS.items():
-        python = folder / name / "bin" / "python"
-        if not re.search(only, name):
-            continue
-        commands = [
-            [sys.executable, "-m", "venv", str(folder / name)],
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
-        ]
-        say(f"{name}: {' '.join(packages)}")
-        if any(subprocess.run(command).returncode for command in commands):
-            failed.append(name)
-    if failed:
-        sys.exit(f"could not be made: {', '.join(failed)}")
 
 
 def measure(options: argparse.Namespace, systems: list[System]) -> str:
@@ -103,7 +84,7 @@ def main() -> None:
     command.add_argument("--megabytes", type=float, default=60)
     options = parser.parse_args()
     if options.verb == "environments":
-        make_environments(options.directory, options.only)
+        make_environments(options.directory, _ENVIRONMENTS, options.only)
     elif options.verb == "texts":
         write_texts(options.sources, options.out, options.megabytes)
         print(describe(options.out)[0])

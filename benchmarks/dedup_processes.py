@@ -5,31 +5,18 @@ In turns (A B C, A B C, …), because a machine drifts: ratios are taken within 
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
+from processes import FailedError, interpreter, run_child, say
 
 _HERE = Path(__file__).parent
 _WARM_UP = 50  # documents
 _ASCII = bytes(range(128))
-# Everything on one thread, and nothing that could ask a server for anything.
-_SURROUNDINGS = {
-    **dict.fromkeys(
-        ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"], "1"
-    ),
-    **dict.fromkeys(["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "NO_COLOR"], "1"),
-}
 
 
 @dataclass(frozen=True)
@@ -41,10 +28,6 @@ class System:
     module: str
     variant: str
     kind: str = "sketch"
-
-    def python(self, environments: Path) -> Path:
-        """Return the interpreter of the environment."""
-        return environments / self.environment / "bin" / "python" if self.environment else Path(sys.executable)
 
 
 @dataclass(frozen=True)
@@ -58,10 +41,6 @@ class Run:
     versions: dict[str, str]
 
 
-class FailedError(Exception):
-    """A system did not come to its end."""
-
-
 def one_run(
     system: System, environments: Path, texts: Path, warm_up: Path, core: int | None, mask: Path | None = None
 ) -> Run:
@@ -71,27 +50,11 @@ def one_run(
         FailedError: there is no such environment, or the process ended with an error.
 
     """
-    python = system.python(environments)
-    if not python.exists():
-        raise FailedError(f"no environment {system.environment}")
+    python = interpreter(environments, system.environment)
     command = [str(python), str(_HERE / "dedup_measure.py"), system.module, system.kind, system.variant]
     command += [str(texts), str(warm_up), *([str(mask)] if mask else [])]
-    with tempfile.TemporaryDirectory(prefix="dedup-") as home, Path(home, "out").open("w+") as out:
-        surroundings = {**os.environ, **_SURROUNDINGS, "HF_HOME": home}
-        began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=surroundings, cwd=home)
-        if core is not None:
-            os.sched_setaffinity(process.pid, {core})
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        elapsed = time.perf_counter() - began
-        out.seek(0)
-        lines = [line for line in out.read().split("\n") if line.strip()]
-    if process.returncode:
-        raise FailedError(lines[-1] if lines else f"exit code {process.returncode}")
-    report: dict[str, Any] = json.loads(lines[-1])
-    total = used.ru_utime + used.ru_stime
-    return Run(report["cpu"], elapsed, total, used.ru_maxrss / 1024, report["versions"])
+    done = run_child(command, core)
+    return Run(done.report["cpu"], done.elapsed, done.cpu, done.peak, done.report["versions"])
 
 
 def in_turns(
@@ -167,13 +130,6 @@ def environments_of(results: dict[System, list[Run] | str]) -> str:
     return "\n".join(f"- {name}: {versions}" for name, versions in seen.items())
 
 
-def machine() -> str:
-    """Return the processor and the interpreter in one line."""
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    model = models[0].partition(":")[2].strip() if models else platform.processor()
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-
-
 def describe(texts: Path) -> tuple[str, int, float]:
     """Return what the texts are in one line, how many there are, and their megabytes."""
     strings = [text.encode() for text in pq.read_table(texts, columns=["text"]).column("text").to_pylist()]
@@ -181,8 +137,3 @@ def describe(texts: Path) -> tuple[str, int, float]:
     other = sum(len(text.translate(None, _ASCII)) for text in strings)
     line = f"{len(strings):,} documents, {sizes / 1e6:.1f} MB of text, {other / sizes:.1%} of the bytes not ASCII"
     return line, len(strings), sizes / 1e6
-
-
-def say(line: str) -> None:
-    """Show progress."""
-    print(line, file=sys.stderr, flush=True)

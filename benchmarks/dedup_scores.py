@@ -11,8 +11,9 @@ from pathlib import Path
 import dedup_quality as quality
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dedup_processes import FailedError, System, one_run, say
+from dedup_processes import System, one_run
 from dedup_systems import OURS, PEERS
+from processes import FailedError, say
 
 from corpusmill.stages.signature import words
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpusmill.stages import encoding
+from corpusmill.stages import encoding, encoding_codecs, encoding_detect
 from corpusmill.stages.encoding import decode_html, decode_text, encoding_name, find_declaration
+from corpusmill.stages.encoding_codecs import MULTI_BYTE, decode_as
 
 KOREAN = "대한민국의 수도는 서울이며 한강이 도시를 가로질러 흐른다. 오래된 물레방아가 봄에 다시 돌아간다. 똠방각하"
 SAMPLES = [
@@ -69,9 +70,10 @@ def test_labels(label: str | None, name: str | None) -> None:
 
 
 def test_every_name_has_a_codec() -> None:
-    for name in set(encoding._DETECTOR_NAMES.values()):
-        for codec in encoding._CODECS.get(name, (name,)):
-            assert codecs.lookup(codec)
+    read = {*encoding._NAMES.values(), *encoding._WRITTEN_AS.values(), *encoding_detect._DETECTED.values()}
+    for name in read | encoding_detect._LATIN | encoding_detect._OTHERS | MULTI_BYTE:
+        assert codecs.lookup(encoding_codecs._CODECS.get(name, name))
+        assert encoding_name(name) == name
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,175 @@ def test_undefined_bytes_of_windows_1252_become_controls() -> None:
 def test_a_late_declaration_is_found_before_the_detector_is_asked() -> None:
     page = b"<head>" + b"<!-- padding -->" * 200 + b"<meta charset=koi8-u><p>" + "Млин".encode("koi8-u") * 2
     assert decode_html(page)[1] == "koi8-u"
+
+
+POLISH = "Młyn wodny stał nad rzeką od stu lat. Żółte łąki, ciężkie chmury i święta cisza; młynarz wciąż śpiewał. "
+GREEK = "Ο παλιός μύλος γυρίζει πάλι. Άνοιξη ήρθε στο χωριό και ο μυλωνάς τραγουδά. "
+RUSSIAN = "Старая мельница снова работает. Весной вода поднялась, и мельник запел. "
+CHINESE = "老水车在春天又转起来了，磨坊主人唱着歌。河水上涨，村里的人都来看。"
+JAPANESE = "古い水車は春にまた回り始めた。粉屋は歌い、村の人々は川へ見に来た。"
+
+
+def page_of(text: str, head: str = "") -> str:
+    return f"<html><head>{head}</head><body><p>{text * 3}</p></body></html>"
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "name"),
+    [
+        (RUSSIAN, "cp1251", "windows-1251"),
+        (RUSSIAN, "koi8-r", "koi8-u"),
+        (GREEK, "cp1253", "windows-1253"),
+        (POLISH, "cp1250", "windows-1250"),
+        (POLISH, "iso-8859-2", "iso-8859-2"),
+        (CHINESE, "gbk", "gb18030"),
+        (KOREAN, "cp949", "euc-kr"),
+        (JAPANESE, "cp932", "shift_jis"),
+    ],
+)
+def test_a_servers_latin_label_on_other_text_is_passed_over(text: str, codec: str, name: str) -> None:
+    page = page_of(text)
+    assert decode_html(page.encode(codec), "iso-8859-1") == (page, name)
+    label = {"koi8-u": "koi8-r"}.get(name, name)
+    declared = page_of(text, f"<meta charset={label}>")
+    assert decode_html(declared.encode(codec), "ISO-8859-1") == (declared, label)
+
+
+def test_a_latin_label_on_latin_text_is_believed() -> None:
+    text = "Là-bas, l’été, les «\xa0vieux\xa0» moulins tournaient… 20\xa0m² à 35\xa0€, Strasse 3½, naïve cœur. "
+    page = page_of(text * 4)
+    assert decode_html(page.encode("cp1252"), "iso-8859-1") == (page, "windows-1252")
+    indented = page_of("\xa0\xa0\xa0\xa0Grüße aus Köln")
+    assert decode_html(indented.encode("cp1252"), "iso-8859-1") == (indented, "windows-1252")
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "label", "name"),
+    [
+        (POLISH, "cp1250", "iso-8859-2", "windows-1250"),
+        (POLISH, "iso-8859-2", "iso-8859-2", "iso-8859-2"),
+        (GREEK, "cp1253", "iso-8859-7", "windows-1253"),
+        (GREEK, "iso-8859-7", "iso-8859-7", "iso-8859-7"),
+        ("Η μύτη του «λύκου» – δεν είναι εδώ. ", "cp1253", "iso-8859-7", "windows-1253"),
+    ],
+)
+def test_windows_bytes_under_the_label_of_iso(text: str, codec: str, label: str, name: str) -> None:
+    page = page_of(text)
+    assert decode_html(page.encode(codec), label) == (page, name)
+
+
+def test_one_curly_quote_of_1250_does_not_turn_a_page_of_8859_2() -> None:
+    page = page_of(POLISH)
+    data = page.encode("iso-8859-2").replace(b"<p>", b"<p>\x84")
+    assert decode_html(data, "iso-8859-2") == (page.replace("<p>", "<p>\x84"), "iso-8859-2")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (
+            "The miller’s wife paid £20 for “new” sails — it wasn’t enough, she said, but they’d turn again in spring. ",
+            "windows-1252",
+        ),
+        (
+            "Save £1000 on the old water mill by the river, said the owner of the village shop this morning. ",
+            "windows-1252",
+        ),
+        ("A vén malom tavasszal újra működik, a molnár énekel. Gyönyörű, zöld fű nő a folyó mellett. ", "iso-8859-2"),
+        ("Vecās dzirnavas pavasarī atkal griežas, un dzirnavnieks dzied. Upē ir daudz ūdens. ", "windows-1257"),
+        ("Eski değirmen ilkbaharda yeniden dönüyor ve değirmenci şarkı söylüyor. Irmakta çok su var. ", "windows-1254"),
+        ("Le vieux moulin tourne à nouveau au printemps et le meunier chante près de la forêt. ", "windows-1252"),
+    ],
+)
+def test_text_in_latin_letters_is_told_by_its_language(text: str, name: str) -> None:
+    page = f"<html><body><p>{text}</p></body></html>"
+    codec = "cp1250" if name == "iso-8859-2" else name
+    # Hungarian is the very same bytes in both.
+    assert decode_html(page.encode(codec)) == (page, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "name"),
+    [
+        ("กังหันน้ำเก่าหมุนอีกครั้งในฤดูใบไม้ผลิ และคนโม่แป้งร้องเพลง", "cp874", "windows-874"),
+        ("عادت الطاحونة القديمة إلى العمل في الربيع وغنى الطحان", "cp1256", "windows-1256"),
+        ("古い水車は春にまた回り始めた", "euc_jp", "euc-jp"),
+        ("老水车又转起来了", "gbk", "gb18030"),
+        ("오래된 물레방아", "cp949", "euc-kr"),
+    ],
+)
+def test_short_texts_without_a_label(text: str, codec: str, name: str) -> None:
+    page = f"<html><head><script>var a = 1;</script></head><body><p>{text}</p></body></html>"
+    assert decode_html(page.encode(codec)) == (page, name)
+
+
+@pytest.mark.parametrize("head", ["", "<meta charset=utf-8>", "<meta charset=iso-8859-1>"])
+def test_utf8_with_more_broken_bytes_than_letters_stays_utf8(head: str) -> None:
+    text = "<p>The miller’s wife paid £20.</p>" + "<p>She sang by the river.</p>" * 20
+    data = page_of(head + text).encode() + "© l\xe9té".encode("cp1252") + b"<br>\xff"
+    assert decode_html(data) == (data.decode("utf-8", "replace"), "utf-8")
+
+
+@pytest.mark.parametrize(("text", "name", "codec"), SAMPLES)
+def test_legacy_text_under_the_label_utf8_is_not_damaged_utf8(text: str, name: str, codec: str) -> None:
+    page = page_of(text, "<meta charset=utf-8>")
+    assert decode_html(page.encode(codec), "utf-8") == (page, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "name"),
+    [(JAPANESE, "euc_jp", "euc-jp"), (CHINESE, "gbk", "gb18030"), (KOREAN, "cp949", "euc-kr")],
+)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_one_broken_byte_does_not_hide_a_multi_byte_encoding(text: str, codec: str, name: str, labelled: bool) -> None:
+    page = page_of(text * 4)
+    data = page.encode(codec).replace(b"<p>", b"\xff<p>")
+    assert decode_html(data, name if labelled else None) == (page.replace("<p>", "\ufffd<p>"), name)
+
+
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("label", ["utf-16", "utf-16be", "utf-16le", None])
+def test_the_order_of_utf16_is_seen_before_it_is_believed(order: str, label: str | None) -> None:
+    page = page_of(CHINESE, "<meta charset=utf-16>")
+    assert decode_html(page.encode(order), label) == (page, order.replace("16-", "16"))
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "text"),
+    [
+        (b"\xa4\xa4\xa1\x45\xa4\xa4\xa3\xe1", "big5", "中‧中€"),
+        (b"\xb0\xa1\x80\xb0\xa1", "gb18030", "啊€啊"),
+        (b"\xa4\xa2\xa1\xc1\xa1\xdd\xad\xa1\xad\xea\xfc\xe2", "euc-jp", "あ～－①㈱髙"),
+        (b'\x1b$B$"!A-!\x1b(B1', "iso-2022-jp", "あ～①1"),
+        (b"\xe0\x98", "windows-1251", "а\x98"),
+        (b"\x82\xa0\x87\x40", "shift_jis", "あ①"),
+    ],
+)
+def test_characters_are_those_of_the_standard(data: bytes, name: str, text: str) -> None:
+    assert decode_as(data, name) == text
+
+
+def test_what_the_standard_leaves_undefined_is_broken() -> None:
+    data = (GREEK * 4).encode("cp1253")
+    assert decode_as(data + b"\xff", "windows-1253") == GREEK * 4 + "\ufffd"
+    assert decode_as(b"\xff\xe1", "windows-1253") is None
+    assert decode_as(JAPANESE.encode("cp932") + b"\xfd", "shift_jis") == JAPANESE + "\ufffd"
+    assert decode_as(JAPANESE.encode("euc_jp") + b"\xa9\xfe\xa4", "euc-jp") is None
+    assert decode_as(b"", None) is None
+
+
+def test_a_page_cut_in_a_character_keeps_its_encoding() -> None:
+    for text, codec, name in (
+        (JAPANESE, "cp932", "shift_jis"),
+        (CHINESE, "gbk", "gb18030"),
+        (KOREAN, "cp949", "euc-kr"),
+    ):
+        assert decode_html(b"<p>" + text[:-1].encode(codec)[:-1]) == ("<p>" + text[:-2], name)
+
+
+def test_text_far_into_a_file_is_seen_by_the_detectors() -> None:
+    data = b"plain words " * 30_000 + RUSSIAN.encode("cp1251")
+    assert decode_text(data) == (data.decode("cp1251"), "windows-1251")
 
 
 def test_empty() -> None:

@@ -1,0 +1,419 @@
+"""What the model is told about a block: 170 numbers from the tables of the tokenizer. `NAMES` says what each of them is.
+
+They describe the block's own text, its place on the page, its path in the tree, its containers up to five levels, the other
+copies of its template (containers with the same tags and classes on their path), its neighbours and the page. Lengths are in
+characters, of which a Chinese one counts for two and a half, and enter as logarithms. Rejected: the type of the page, true or
+predicted, as a feature (F1 .881 against .882 without).
+"""
+
+from __future__ import annotations
+
+from math import log1p
+from typing import Any
+
+import numpy as np
+
+from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels.html_layout import (
+    B_BREAKS,
+    B_BYTES,
+    B_CHARACTERS,
+    B_CONTAINER,
+    B_DIGITS,
+    B_FIRST,
+    B_HASH,
+    B_LAST,
+    B_LINKED,
+    B_LINKS,
+    B_PUNCTUATION,
+    B_TITLE,
+    B_UPPER,
+    B_WIDE,
+    B_WORDS,
+    C_BITS,
+    C_CATEGORIES,
+    C_DEPTH,
+    C_ITEMS,
+    C_OWN_CATEGORIES,
+    C_PARENT,
+    C_PATH,
+    C_TAG,
+    D_OPEN_GRAPH,
+    D_SCHEMA,
+    D_SCRIPTS,
+    D_TIMES,
+    W_LEAST,
+    W_MOST,
+    W_PATH_LEAST,
+    W_PATH_MOST,
+    W_PATH_SUM,
+    W_SUM,
+)
+from corpusmill.stages.kernels.html_tags import (
+    CATEGORIES,
+    CLASSES,
+    COMMENTS,
+    FEATURED,
+    HIDDEN,
+    TAG_BITS,
+    TAG_KINDS,
+    TAGS,
+)
+
+__all__ = ["FEATURES", "NAMES", "describe"]
+
+_LEVELS, _TEMPLATE_LEVELS, _NEIGHBOURS = 5, 3, 3
+_SCHEMAS = 8
+
+_GROUPS: dict[str, list[str]] = {
+    "text": [
+        *(
+            "length",
+            "linked",
+            "punctuation",
+            "punctuation_share",
+            "words",
+            "word_length",
+            "digits",
+            "upper",
+            "wide",
+            "ending",
+        ),
+        *("beginning", "links", "breaks", "in_title", "copies", "heading", "short_text_weight"),
+    ],
+    "place": [
+        *("before_share", "index_share", "index", "left", "depth", "list_items", "since_headline", "after_headline"),
+        *("good_since_headline", "after_comments", "articles_before"),
+    ],
+    "path": [
+        *("kind", "parent_kind", "grandparent_kind"),
+        *(f"bit_{number}" for number in range(FEATURED + 1)),
+        *(f"class_{words[0]}" for words in CATEGORIES),
+        *("own_negative", "own_positive", "levels_to_negative", "levels_to_positive"),
+        *("weight_sum", "weight_least", "weight_most", "weight_path_sum", "weight_path_least", "weight_path_most"),
+        *("parent_weight_sum", "grandparent_weight_sum"),
+    ],
+    "containers": [
+        f"container_{level}_{what}"
+        for level in range(_LEVELS)
+        for what in ("length", "linked", "paragraphs", "page_share", "per_block", "punctuation")
+    ],
+    "templates": [
+        f"template_{level}_{what}" for level in range(_TEMPLATE_LEVELS) for what in ("copies", "length", "linked")
+    ],
+    "neighbours": [
+        *(
+            f"{side}_{distance}_{what}"
+            for distance in range(1, _NEIGHBOURS + 1)
+            for side in ("before", "behind")
+            for what in ("length", "linked", "punctuation")
+        ),
+        *("before_kind", "behind_kind", "before_sibling", "behind_sibling", "before_template", "behind_template"),
+        *("good_within_4", "good_within_10", "good_before"),
+    ],
+    "page": [
+        *("page_length", "page_linked", "page_good", "page_blocks", "page_articles", "open_graph", "page_headlines"),
+        *(
+            "page_paragraphs",
+            "page_lists",
+            "page_tables",
+            "page_code",
+            "page_hidden",
+            "page_comments",
+            "longest_paragraph",
+        ),
+        *("page_copies", "page_scripts", "page_times"),
+        *(f"schema_{number}" for number in range(_SCHEMAS)),
+    ],
+}
+NAMES = [name for names in _GROUPS.values() for name in names]
+FEATURES = len(NAMES)
+_STARTS = np.cumsum([0, *(len(names) for names in _GROUPS.values())])
+_TEXT, _PLACE, _PATH, _CONTAINERS, _TEMPLATES, _AROUND, _PAGE = (int(start) for start in _STARTS[:-1])
+
+_H1, _H6, _P = TAGS["h1"], TAGS["h6"], TAGS["p"]
+_ARTICLE_TAG = TAGS["article"]
+_ARTICLE, _LI, _TABLE, _PRE = (int(TAG_BITS[TAGS[name]]) for name in ("article", "li", "table", "pre"))
+_NEGATIVE = sum(1 << number for number in (0, 1, 2, 3, 4, 5, 6, 7, 8, 17, 18))
+_POSITIVE = 1 << 9 | 1 << 12 | 1 << 14
+_FAR = 12
+_SHORT_TEXT = 60  # bytes of a text that may have a learned weight
+_CATEGORY_COUNT = len(CATEGORIES)
+_SPREAD = 2654435761
+
+# Columns of sums over containers and over templates.
+_SUM_LENGTH, _SUM_LINKED, _SUM_PARAGRAPHS, _SUM_BLOCKS, _SUM_PUNCTUATION, _SUMS = range(6)
+_T_COPIES, _T_LENGTH, _T_LINKED, _T_COLUMNS = range(4)
+
+
+@kernel
+def _group(hashes: Any, size: int, groups: Any) -> int:
+    """Write to *groups* a number for each hash, the same for equal ones, from 0 in order; return how many there are."""
+    keys, values = np.full(size, -1, np.int64), np.empty(size, np.int64)
+    count = 0
+    for row in range(hashes.size):
+        place = (hashes[row] * _SPREAD >> 7) & (size - 1)
+        while keys[place] != -1 and keys[place] != hashes[row]:
+            place = (place + 1) & (size - 1)
+        if keys[place] == -1:
+            keys[place], values[place] = hashes[row], count
+            count += 1
+        groups[row] = values[place]
+    return count
+
+
+@kernel
+def _table_size(rows: int) -> int:
+    size = 16
+    while size < 2 * rows:
+        size *= 2
+    return size
+
+
+@kernel
+def _measure(blocks: Any, containers: Any, lengths: Any, linked: Any, sums: Any) -> int:
+    """Fill the lengths of blocks, their shares in links, and the sums over containers; return the block of the headline or -1."""
+    headline, best = -1, 0.0
+    for row in range(blocks.shape[0]):
+        block = blocks[row]
+        characters = block[B_CHARACTERS]
+        length = characters + 1.5 * block[B_WIDE]
+        share = block[B_LINKED] / characters
+        lengths[row], linked[row] = length, share
+        container = block[B_CONTAINER]
+        sums[container, _SUM_LENGTH] += length
+        sums[container, _SUM_LINKED] += length * share
+        sums[container, _SUM_PARAGRAPHS] += length > 80 and share < 0.3
+        sums[container, _SUM_BLOCKS] += 1
+        sums[container, _SUM_PUNCTUATION] += block[B_PUNCTUATION]
+        tag = containers[container, C_TAG]
+        score = block[B_TITLE] / 100.0
+        if _H1 <= tag <= _H6:
+            score += 0.5 if tag == _H1 else 0.2
+        if score > best and score >= 0.45 and share < 0.6:
+            headline, best = row, score
+    for row in range(containers.shape[0] - 1, 0, -1):
+        parent = containers[row, C_PARENT]
+        for column in range(_SUMS):
+            sums[parent, column] += sums[row, column]
+    return headline
+
+
+@kernel
+def _describe_page(
+    blocks: Any, containers: Any, lengths: Any, linked: Any, copies: Any, facts: Any, page: Any
+) -> tuple[float, int]:
+    """Fill the features of the page; return (its length, the first block in a container of comments or the number of blocks)."""
+    count = blocks.shape[0]
+    total = in_links = good = paragraphs = lists = tables = code = hidden = comments = copied = longest = 0.0
+    headlines = articles = 0
+    first_comment = count
+    for row in range(count):
+        length, share = lengths[row], linked[row]
+        container = blocks[row, B_CONTAINER]
+        bits, tag = containers[container, C_BITS], containers[container, C_TAG]
+        total += length
+        in_links += length * share
+        good += length if length > 60 and share < 0.35 else 0.0
+        paragraphs += length if tag == _P else 0.0
+        lists += length if bits & _LI else 0.0
+        tables += length if bits & _TABLE else 0.0
+        code += length if bits & _PRE else 0.0
+        hidden += length if bits & HIDDEN else 0.0
+        copied += length if copies[row] > 1 else 0.0
+        longest = max(longest, length if share < 0.3 else 0.0)
+        headlines += tag == _H1
+        articles |= bits & _ARTICLE
+        if containers[container, C_CATEGORIES] & COMMENTS:
+            comments += length
+            if first_comment == count and row > 3:
+                first_comment = row
+    total = max(total, 1.0)
+    page[0], page[1], page[2], page[3], page[4] = (
+        log1p(total),
+        in_links / total,
+        good / total,
+        log1p(count),
+        articles > 0,
+    )
+    page[5], page[6], page[7], page[8] = facts[D_OPEN_GRAPH], headlines, paragraphs / total, lists / total
+    page[9], page[10], page[11], page[12] = tables / total, code / total, hidden / total, comments / total
+    page[13], page[14] = log1p(longest), copied / total
+    page[15], page[16] = log1p(facts[D_SCRIPTS]), log1p(facts[D_TIMES])
+    for number in range(_SCHEMAS):
+        page[17 + number] = facts[D_SCHEMA] >> number & 1
+    return total, first_comment
+
+
+@kernel
+def _describe_text(block: Any, tag: int, length: float, linked: float, copies: int, short_texts: Any, x: Any) -> None:
+    characters, words = block[B_CHARACTERS], max(block[B_WORDS], 1)
+    x[0], x[1], x[2], x[3] = log1p(length), linked, log1p(block[B_PUNCTUATION]), block[B_PUNCTUATION] / length
+    x[4], x[5] = log1p(block[B_WORDS]), min(characters / words, 40.0)
+    x[6], x[7], x[8] = block[B_DIGITS] / characters, block[B_UPPER] / characters, block[B_WIDE] / characters
+    last, first = block[B_LAST], block[B_FIRST]
+    x[9] = 2 if last in (46, 33, 63, 34) else 1 if last in (58, 44, 59) else 0
+    x[10] = 6 if first >= 128 else CLASSES[first]
+    x[11], x[12], x[13], x[14] = log1p(block[B_LINKS]), block[B_BREAKS], block[B_TITLE], copies
+    x[15] = tag - _H1 + 1 if _H1 <= tag <= _H6 else 0
+    if block[B_BYTES] <= _SHORT_TEXT:
+        keys, weights = short_texts
+        place = block[B_HASH] & (keys.size - 1)
+        while keys[place] != 0:
+            if keys[place] == block[B_HASH]:
+                x[16] = weights[place]
+                break
+            place = (place + 1) & (keys.size - 1)
+
+
+@kernel
+def _describe_path(containers: Any, weights: Any, container: int, x: Any) -> None:
+    row = containers[container]
+    parent = max(row[C_PARENT], 0)
+    grandparent = max(containers[parent, C_PARENT], 0)
+    x[0], x[1], x[2] = (
+        TAG_KINDS[row[C_TAG]],
+        TAG_KINDS[containers[parent, C_TAG]],
+        TAG_KINDS[containers[grandparent, C_TAG]],
+    )
+    at = 3
+    for number in range(FEATURED + 1):
+        x[at + number] = row[C_BITS] >> number & 1
+    at += FEATURED + 1
+    for number in range(_CATEGORY_COUNT):
+        x[at + number] = row[C_CATEGORIES] >> number & 1
+    at += _CATEGORY_COUNT
+    x[at], x[at + 1] = row[C_OWN_CATEGORIES] & _NEGATIVE != 0, row[C_OWN_CATEGORIES] & _POSITIVE != 0
+    negative = positive = _FAR
+    level, here = 0, container
+    while level < _FAR and here > 0 and (negative == _FAR or positive == _FAR):
+        categories = containers[here, C_OWN_CATEGORIES]
+        if negative == _FAR and categories & _NEGATIVE:
+            negative = level
+        if positive == _FAR and categories & _POSITIVE:
+            positive = level
+        here = containers[here, C_PARENT]
+        level += 1
+    x[at + 2], x[at + 3] = negative, positive
+    own = weights[container]
+    x[at + 4], x[at + 5], x[at + 6] = own[W_SUM], own[W_LEAST], own[W_MOST]
+    x[at + 7], x[at + 8], x[at + 9] = own[W_PATH_SUM], own[W_PATH_LEAST], own[W_PATH_MOST]
+    x[at + 10], x[at + 11] = weights[parent, W_SUM], weights[grandparent, W_SUM]
+
+
+@kernel
+def _describe_containers(
+    containers: Any, sums: Any, templates: Any, groups: Any, container: int, total: float, x: Any
+) -> None:
+    here, at = container, 0
+    for _ in range(_LEVELS):
+        length = max(sums[here, _SUM_LENGTH], 1.0)
+        x[at], x[at + 1] = log1p(sums[here, _SUM_LENGTH]), sums[here, _SUM_LINKED] / length
+        x[at + 2], x[at + 3] = log1p(sums[here, _SUM_PARAGRAPHS]), sums[here, _SUM_LENGTH] / total
+        x[at + 4] = log1p(sums[here, _SUM_LENGTH] / max(sums[here, _SUM_BLOCKS], 1.0))
+        x[at + 5] = sums[here, _SUM_PUNCTUATION] / length
+        at += 6
+        here = max(containers[here, C_PARENT], 0)
+    here = container
+    for _ in range(_TEMPLATE_LEVELS):
+        template = templates[groups[here]]
+        x[at], x[at + 1] = log1p(template[_T_COPIES]), log1p(template[_T_LENGTH] / template[_T_COPIES])
+        x[at + 2] = template[_T_LINKED] / max(template[_T_LENGTH], 1.0)
+        at += 3
+        here = max(containers[here, C_PARENT], 0)
+
+
+@kernel
+def _describe_neighbours(blocks: Any, containers: Any, features: Any, groups: Any, good: Any, row: int, x: Any) -> None:
+    count = blocks.shape[0]
+    at = 0
+    for distance in range(1, _NEIGHBOURS + 1):
+        for other in (row - distance, row + distance):
+            if 0 <= other < count:
+                x[at], x[at + 1], x[at + 2] = features[other, 0], features[other, 1], features[other, 3]
+            at += 3
+    container = blocks[row, B_CONTAINER]
+    for side in range(2):
+        other = row - 1 + 2 * side
+        if 0 <= other < count:
+            beside = blocks[other, B_CONTAINER]
+            x[at + side] = TAG_KINDS[containers[beside, C_TAG]]
+            x[at + 2 + side] = beside == container or containers[beside, C_PARENT] == containers[container, C_PARENT]
+            x[at + 4 + side] = groups[beside] == groups[container]
+    at += 6
+    x[at] = log1p(good[min(count, row + 5)] - good[max(0, row - 4)])
+    x[at + 1] = log1p(good[min(count, row + 11)] - good[max(0, row - 10)])
+    x[at + 2] = good[row] / max(good[count], 1.0)
+
+
+@kernel
+def _articles_before(containers: Any) -> Any:
+    """Return for each container how many outermost `<article>` began before its own ended: 0 in none, 1 in the first …"""
+    number = np.zeros(containers.shape[0], np.int64)
+    count = 0
+    for row in range(1, containers.shape[0]):
+        parent = containers[row, C_PARENT]
+        number[row] = number[parent]
+        if containers[row, C_TAG] == _ARTICLE_TAG and not containers[parent, C_BITS] & _ARTICLE:
+            count += 1
+            number[row] = count
+    return number
+
+
+@kernel
+def describe(
+    blocks: Any, containers: Any, weights: Any, facts: Any, short_texts: Any, features: Any, lengths: Any, groups: Any
+) -> None:
+    """Fill the first `FEATURES` columns of *features*, the *lengths* of the blocks, and the *groups* of containers.
+
+    *short_texts* are the hashes of short texts and their learned weights; a group is one template.
+    """
+    count = blocks.shape[0]
+    features[:] = 0
+    linked = np.empty(count)
+    sums = np.zeros((containers.shape[0], _SUMS))
+    headline = _measure(blocks, containers, lengths, linked, sums)
+    group_count = _group(containers[:, C_PATH], _table_size(containers.shape[0]), groups)
+    templates = np.zeros((group_count, _T_COLUMNS))
+    for row in range(containers.shape[0]):
+        templates[groups[row], _T_COPIES] += 1
+        templates[groups[row], _T_LENGTH] += sums[row, _SUM_LENGTH]
+        templates[groups[row], _T_LINKED] += sums[row, _SUM_LINKED]
+    alike = np.empty(count, np.int64)
+    copies = np.zeros(_group(blocks[:, B_HASH], _table_size(count), alike), np.int64)
+    for row in range(count):
+        copies[alike[row]] += 1
+    page = np.empty(17 + _SCHEMAS, np.float32)
+    total, first_comment = _describe_page(blocks, containers, lengths, linked, copies[alike], facts, page)
+    articles = _articles_before(containers)
+    good = np.zeros(count + 1)
+    for row in range(count):
+        good[row + 1] = good[row] + (lengths[row] if linked[row] < 0.35 and lengths[row] > 60 else 0.0)
+        container = blocks[row, B_CONTAINER]
+        _describe_text(
+            blocks[row],
+            containers[container, C_TAG],
+            lengths[row],
+            linked[row],
+            copies[alike[row]],
+            short_texts,
+            features[row],
+        )
+    before = 0.0
+    for row in range(count):
+        container = blocks[row, B_CONTAINER]
+        x = features[row, _PLACE:]
+        x[0], x[1], x[2], x[3] = (before + lengths[row] / 2) / total, row / count, log1p(row), log1p(count - 1 - row)
+        before += lengths[row]
+        x[4], x[5] = containers[container, C_DEPTH], containers[container, C_ITEMS]
+        x[7] = -1
+        if headline >= 0:
+            distance = row - headline
+            x[6] = log1p(distance) if distance >= 0 else -log1p(-distance)
+            x[7] = 1 if distance > 0 else 0 if distance < 0 else 2
+            x[8] = (good[row] - good[headline]) / max(good[count], 1.0)
+        x[9], x[10] = row >= first_comment, articles[container]
+        _describe_path(containers, weights, container, features[row, _PATH:])
+        _describe_containers(containers, sums, templates, groups, container, total, features[row, _CONTAINERS:])
+        _describe_neighbours(blocks, containers, features, groups, good, row, features[row, _AROUND:])
+        features[row, _PAGE : _PAGE + page.size] = page

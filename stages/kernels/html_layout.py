@@ -1,0 +1,94 @@
+"""Columns of the tables that the HTML kernels hand to each other: blocks, containers, pieces of text, marks, the page."""
+
+from __future__ import annotations
+
+# Blocks: runs of text between two block-level boundaries. Counts are of characters after white space is collapsed.
+(
+    B_PIECE,  # the first of its pieces
+    B_PIECES,  # the piece behind its last
+    B_CONTAINER,
+    B_CHARACTERS,
+    B_LINKED,  # characters in links
+    B_PUNCTUATION,
+    B_WORDS,
+    B_DIGITS,
+    B_UPPER,
+    B_WIDE,  # characters of three bytes in UTF-8 from U+3000 on: Chinese, Japanese, Korean
+    B_LINKS,
+    B_BREAKS,
+    B_HASH,  # of its letters, digits and other characters in lower case
+    B_FIRST,  # first byte
+    B_LAST,  # class of what it ends with: a byte
+    B_TITLE,  # percentage of its words that are in the title
+    B_BYTES,
+    BLOCK_COLUMNS,
+) = range(18)
+
+# Containers: block-level elements.
+(
+    C_PARENT,
+    C_TAG,
+    C_BITS,  # of the tags on its path
+    C_CATEGORIES,  # of the class words on its path
+    C_OWN_CATEGORIES,
+    C_DEPTH,
+    C_SIGNATURE,  # of its tag and class
+    C_PATH,  # of the signatures on its path
+    C_ITEMS,  # list items on its path
+    C_BEGIN,  # where its start tag begins
+    CONTAINER_COLUMNS,
+) = range(11)
+
+# Sums, least and greatest of the learned weights of a container's class words, its own and those on its path.
+W_SUM, W_LEAST, W_MOST, W_PATH_SUM, W_PATH_LEAST, W_PATH_MOST, WEIGHT_COLUMNS = range(7)
+
+# Pieces of a block: stretches of the page, and what happens between them.
+P_BEGIN, P_END, P_KIND, PIECE_COLUMNS = range(4)
+TEXT, VERBATIM, RAW_TEXT, BREAK, LINK, LINK_END, CODE, CODE_END = range(8)
+
+# The page.
+D_OPEN_GRAPH, D_SCHEMA, D_TITLE_WORDS, D_IMAGES, D_TIMES, D_SCRIPTS, D_NOSCRIPT, PAGE_COLUMNS = range(8)
+
+# Marks: places that are read for metadata; see page_metadata.py.
+M_KIND, M_BEGIN, M_END, MARK_COLUMNS = range(4)
+META_MARK, LINK_MARK, HTML_MARK, BODY_MARK, TITLE_MARK, JSON_MARK, TIME_MARK = range(7)
+
+# State of the tokenizer. First what is known of the block that is being read, all 0 when it begins but for its hash …
+(
+    S_CHARACTERS,
+    S_LINKED,
+    S_PUNCTUATION,
+    S_WORDS,
+    S_DIGITS,
+    S_UPPER,
+    S_WIDE,
+    S_LINKS,
+    S_BREAKS,
+    S_FIRST,
+    S_LAST,
+    S_PENDING,  # what is due before the next character: nothing, a space, a line break
+    S_BYTES,
+    S_HASH,
+    BLOCK_STATE,
+) = range(15)
+# … then what is known of the page so far.
+(
+    S_PIECE,  # the first piece of the block
+    S_PIECES,
+    S_BLOCKS,
+    S_CONTAINERS,
+    S_MARKS,
+    S_CURRENT,  # container
+    S_DEPTH,  # place of it on the stack
+    S_VERBATIM,  # open elements whose white space counts
+    S_LINK,  # 1 within a link
+    S_LINK_DEPTH,  # containers around the link: it cannot outlast them
+    S_TITLE_WORDS,
+    S_ENDLESS_COMMENT,  # 1: no comment ends from here on
+    S_ENDLESS_TAG,  # 1: quotes do not count any more, a tag ends at its first `>`
+    S_CLASS_WORDS,
+    STATE_COLUMNS,
+) = range(BLOCK_STATE, BLOCK_STATE + 15)
+
+# What the attributes of a tag say.
+A_HIDDEN, A_JSON, A_PROPERTY, A_CONTENT, A_HREF, A_HREF_END, A_SIGNATURE, ATTRIBUTE_COLUMNS = range(8)

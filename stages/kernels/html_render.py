@@ -1,0 +1,334 @@
+"""The text of kept blocks, plain or as Markdown: references decoded, white space collapsed, blocks apart as readers see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels.html_characters import next_character, wide_character
+from corpusmill.stages.kernels.html_layout import (
+    B_CONTAINER,
+    B_PIECE,
+    B_PIECES,
+    BREAK,
+    C_BITS,
+    C_DEPTH,
+    C_ITEMS,
+    C_PARENT,
+    C_TAG,
+    CODE,
+    CODE_END,
+    LINK,
+    P_BEGIN,
+    P_END,
+    P_KIND,
+    RAW_TEXT,
+    VERBATIM,
+)
+from corpusmill.stages.kernels.html_tags import TAG_BITS, TAGS
+from corpusmill.stages.kernels.text import encode
+
+__all__ = ["LINKS_DROPPED", "LINKS_MARKED", "LINKS_TEXT", "render", "room_for"]
+
+LINKS_DROPPED, LINKS_TEXT, LINKS_MARKED = range(3)
+
+_H1, _H6, _LI, _UL, _OL, _TD, _TH, _TR, _TABLE, _TBODY, _THEAD, _TFOOT = (
+    TAGS[name] for name in ["h1", "h6", "li", "ul", "ol", "td", "th", "tr", "table", "tbody", "thead", "tfoot"]
+)
+_PRE, _QUOTE = int(TAG_BITS[TAGS["pre"]]), int(TAG_BITS[TAGS["blockquote"]])
+_PARAGRAPHS = np.zeros(max(TAGS.values()) + 2, np.uint8)
+"""Tags around which an empty line is due."""
+for _name in [
+    "p",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "dl",
+    "table",
+    "pre",
+    "blockquote",
+    "figure",
+    "article",
+    "section",
+    "listing",
+    "xmp",
+    "address",
+]:
+    _PARAGRAPHS[TAGS[_name]] = 1
+_HIGHEST = 64  # levels of the tree that are looked at around a boundary
+_DEEPEST_LIST = 8
+_LONGEST_LINK = 2000
+_NEWLINE, _SPACE, _TAB, _BAR, _DASH, _HASH, _MORE, _TICK = 10, 32, 9, 124, 45, 35, 62, 96
+
+# What lies between two blocks.
+_CELL, _LINE, _PARAGRAPH = range(3)
+
+
+@kernel
+def room_for(blocks: Any, pieces: Any, keep: Any) -> int:
+    """Return how many bytes the text of the kept blocks can take at most: an invalid byte becomes three."""
+    size = 64
+    for row in range(blocks.shape[0]):
+        if keep[row]:
+            size += 96
+            for piece in range(blocks[row, B_PIECE], blocks[row, B_PIECES]):
+                size += 3 * (pieces[piece, P_END] - pieces[piece, P_BEGIN]) + 8
+    return size
+
+
+@kernel
+def _between(containers: Any, one: int, other: int, broken: bool) -> int:
+    """Return what lies between two blocks: the next cell of a row, a new line, or an empty line."""
+    if one == other:
+        return _PARAGRAPH if broken else _LINE
+    paragraph = listed = False
+    last_one = last_other = 0
+    for _ in range(2 * _HIGHEST):
+        if one == other:
+            break
+        if containers[one, C_DEPTH] >= containers[other, C_DEPTH]:
+            last_one = containers[one, C_TAG]
+            listed |= last_one in (_UL, _OL)
+            paragraph |= _PARAGRAPHS[last_one] != 0
+            one = max(containers[one, C_PARENT], 0)
+        else:
+            last_other = containers[other, C_TAG]
+            listed |= last_other in (_UL, _OL)
+            paragraph |= _PARAGRAPHS[last_other] != 0
+            other = max(containers[other, C_PARENT], 0)
+    common = containers[one, C_TAG]
+    if common == _TR and last_one in (_TD, _TH) and last_other in (_TD, _TH):
+        return _CELL
+    if common in (_TABLE, _TBODY, _THEAD, _TFOOT):
+        return _LINE
+    return _PARAGRAPH if paragraph or (listed and containers[one, C_ITEMS] == 0) else _LINE
+
+
+@kernel
+def _nearest(containers: Any, here: int, tag: int) -> int:
+    """Return the nearest container of a tag at or above *here*, or -1."""
+    for _ in range(_HIGHEST):
+        if here <= 0:
+            return -1
+        if containers[here, C_TAG] == tag:
+            return here
+        here = containers[here, C_PARENT]
+    return -1
+
+
+@kernel
+def _write_link(page: Any, begin: int, end: int, references: Any, out: Any, to: int) -> int:
+    """Write `](target)`."""
+    out[to], out[to + 1] = 93, 40
+    to += 2
+    at = begin
+    while at < end and end - begin <= _LONGEST_LINK:
+        at, code, _ = next_character(page, at, end, False, references)
+        if code > 32 and code not in (40, 41, 60, 62):
+            to = np.int64(encode(np.uint64(code), out, np.uint64(to)))
+    out[to] = 41
+    return to + 1
+
+
+@kernel
+def _write_block(
+    page: Any, block: Any, pieces: Any, references: Any, links: int, marked: bool, flat: bool, out: Any, start: int
+) -> int:
+    """Write the text of a block from *start* on and return where it ends. *flat*: all on one line; *marked*: code in ticks."""
+    to, pending = start, 0
+    linked = opened = False
+    link_begin = link_end = 0
+    for number in range(block[B_PIECE], block[B_PIECES]):
+        kind, at, end = pieces[number, P_KIND], pieces[number, P_BEGIN], pieces[number, P_END]
+        if kind > RAW_TEXT:
+            if kind == BREAK:
+                pending = 1 if flat else 2
+            elif kind in (CODE, CODE_END):
+                if marked:
+                    if kind == CODE and pending == 1 and to > start:
+                        out[to] = _SPACE
+                        to, pending = to + 1, 0
+                    out[to] = _TICK
+                    to += 1
+            else:
+                if opened:
+                    to = _write_link(page, link_begin, link_end, references, out, to)
+                linked, opened, link_begin, link_end = kind == LINK, False, at, end
+            continue
+        if linked and links == LINKS_DROPPED:
+            pending = max(pending, 1)
+            continue
+        verbatim = kind in (VERBATIM, RAW_TEXT) and not flat
+        while at < end:
+            byte = page[at]
+            if verbatim and byte in (_NEWLINE, _SPACE, _TAB):
+                if pending == 2:
+                    out[to] = _NEWLINE
+                    to += 1
+                pending = 0
+                if to > start or byte != _NEWLINE:
+                    out[to] = byte
+                    to += 1
+                at += 1
+                continue
+            code, second = np.int64(byte), 0
+            if byte > _SPACE and byte < 127 and byte != 38:
+                at += 1
+            else:
+                if byte >= 128:
+                    at, code = wide_character(page, at, end)
+                else:
+                    at, code, second = next_character(page, at, end, kind == RAW_TEXT, references)
+                if code == 0:
+                    continue
+                if code == _SPACE:
+                    pending = max(pending, 1)
+                    continue
+            if pending and to > start:
+                out[to] = _NEWLINE if pending == 2 else _SPACE
+                to += 1
+            pending = 0
+            if linked and not opened and links == LINKS_MARKED:
+                out[to] = 91
+                to, opened = to + 1, True
+            if code < 128:
+                out[to] = code
+                to += 1
+            else:
+                to = np.int64(encode(np.uint64(code), out, np.uint64(to)))
+            if second:
+                to = np.int64(encode(np.uint64(second), out, np.uint64(to)))
+    if opened:
+        to = _write_link(page, link_begin, link_end, references, out, to)
+    while to > start and out[to - 1] in (_NEWLINE, _SPACE, _TAB):
+        to -= 1
+    return to
+
+
+@kernel
+def _write_prefix(containers: Any, container: int, marked: bool, out: Any, to: int) -> int:
+    """Write what stands before a block: the marks of a heading, a quotation, a list item."""
+    row = containers[container]
+    if marked and row[C_BITS] & _QUOTE:
+        out[to], out[to + 1] = _MORE, _SPACE
+        to += 2
+    item = _nearest(containers, container, _LI)
+    if item >= 0 and (container == item or containers[container, C_PARENT] == item):
+        for _ in range(2 * min(max(row[C_ITEMS] - 1, 0), _DEEPEST_LIST)):
+            out[to] = _SPACE
+            to += 1
+        out[to], out[to + 1] = _DASH, _SPACE
+        to += 2
+    if marked and _H1 <= row[C_TAG] <= _H6:
+        for _ in range(row[C_TAG] - _H1 + 1):
+            out[to] = _HASH
+            to += 1
+        out[to] = _SPACE
+        to += 1
+    return to
+
+
+@kernel
+def _write_row_end(out: Any, to: int, cells: int, first: bool) -> int:
+    """Write the end of a Markdown row, and the line below the first row of a table."""
+    out[to], out[to + 1] = _SPACE, _BAR
+    to += 2
+    if first:
+        out[to], out[to + 1] = _NEWLINE, _BAR
+        to += 2
+        for _ in range(cells):
+            out[to] = out[to + 1] = out[to + 2] = _DASH
+            out[to + 3] = _BAR
+            to += 4
+    return to
+
+
+@kernel
+def _write_fence(out: Any, to: int) -> int:
+    out[to] = out[to + 1] = out[to + 2] = _TICK
+    return to + 3
+
+
+@kernel
+def render(
+    page: Any,
+    blocks: Any,
+    containers: Any,
+    pieces: Any,
+    keep: Any,
+    references: Any,
+    links: int,
+    marked: bool,
+    bullets: bool,
+    out: Any,
+) -> int:
+    """Write the text of the kept blocks to *out* and return its length.
+
+    *links* is one of the constants of this module (a block of links alone must not be kept where they are dropped); *marked* asks
+    for Markdown, *bullets* for a dash before list items.
+    """
+    to = 0
+    before = item = table = -1
+    cells, first_row, fenced = 0, False, False
+    for row in range(blocks.shape[0]):
+        if not keep[row]:
+            continue
+        block = blocks[row]
+        container = block[B_CONTAINER]
+        gap = _LINE
+        if before >= 0:
+            gap = _between(containers, before, container, pieces[block[B_PIECE], P_KIND] == BREAK)
+            if cells and gap != _CELL and _nearest(containers, container, _TR) == _nearest(containers, before, _TR):
+                out[to] = _SPACE  # one more paragraph of a cell
+                to += 1
+            elif gap == _CELL and not (marked and cells == 0):
+                if marked:
+                    out[to], out[to + 1], out[to + 2] = _SPACE, _BAR, _SPACE
+                    to += 3
+                    cells += 1
+                else:
+                    out[to] = _TAB
+                    to += 1
+            else:
+                if cells:
+                    to = _write_row_end(out, to, cells, first_row)
+                if fenced:
+                    out[to] = _NEWLINE
+                    to = _write_fence(out, to + 1)
+                out[to] = _NEWLINE
+                to += 1
+                if gap == _PARAGRAPH:
+                    out[to] = _NEWLINE
+                    to += 1
+                cells, fenced = 0, False
+        if marked and not cells:
+            line = _nearest(containers, container, _TR)
+            if line >= 0:
+                out[to], out[to + 1] = _BAR, _SPACE
+                to += 2
+                cells = 1
+                inside = _nearest(containers, line, _TABLE)
+                first_row, table = inside != table, inside
+            elif containers[container, C_BITS] & _PRE:
+                to = _write_fence(out, to)
+                out[to] = _NEWLINE
+                to, fenced = to + 1, True
+        if not cells and not fenced and (bullets or marked):
+            # An item of several blocks has one dash.
+            inside = _nearest(containers, container, _LI)
+            if inside < 0 or inside != item or (marked and _H1 <= containers[container, C_TAG] <= _H6):
+                to = _write_prefix(containers, container, marked, out, to)
+            item = inside
+        to = _write_block(page, block, pieces, references, links, marked and not fenced, cells > 0, out, to)
+        before = container
+    if cells:
+        to = _write_row_end(out, to, cells, first_row)
+    if fenced:
+        out[to] = _NEWLINE
+        to = _write_fence(out, to + 1)
+    return to
