@@ -5,9 +5,9 @@
 
 Of the documents 30 % are near copies of an earlier one at similarity 0.8: each LSH band is shared with a probability of 0.8^6.
 Every candidate is answered at once ("a duplicate"), so what is timed (CPU time of the one thread) is looking up, entering and
-growing, with the calls into Python that verification would be. Generating keys is timed apart. The table of content hashes is
-there too. Part of the time is the system's, which hands out memory: a virtual machine that has to ask its host for it takes ten
-times as long as one that had it before, so both are shown.
+growing, with one call into Python for up to 512 copies; verifying them, which needs their sketches, is not. Generating keys is
+timed apart. The table of content hashes is there too. Part of the time is the system's, which hands out memory: a virtual machine
+that has to ask its host for it takes ten times as long as one that had it before, so both are shown.
 """
 
 from __future__ import annotations

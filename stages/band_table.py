@@ -1,8 +1,13 @@
 """One band of the index: a table of slots and how it grows.
 
-A table grows by half, in place: its memory is extended (mremap keeps the pages) and rewritten partition by partition from
-its end, so that growing takes no second copy. The tables of an index grow at different times, spread over the cycle, so that all
-together they take at most 10.6 bytes an entry from a million documents on, although each of them lies between 8.5 and 12.8.
+A table grows by half, in place from 2 MB on: its memory is extended (mremap keeps the pages) and rewritten partition by partition
+from its end, so that growing takes no second copy. The tables of an index grow at different times, spread over the cycle, so that
+all together they take at most 10.6 bytes an entry from a million documents on, although each of them lies between 8.5 and 12.8.
+
+Memory that was never touched is dear (1 GB/s on a virtual machine that asks its host for it), so new tables up to 32 MB, as there
+were once, cost 350 ns a document of 21 tables at 3 million documents, and extending them 140. Rejected: moving the end of a
+table, on ordinary pages, to a huge page whenever it grows, 4.8 ms each time and nothing gained; growing by 1.58, no difference
+that could be measured.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.stages.kernels import band_growth, band_table
+from corpusmill.stages.kernels import band_growth
 from corpusmill.stages.kernels.band_table import (
     ADDRESS,
     COUNT,
@@ -28,32 +33,56 @@ from corpusmill.stages.kernels.band_table import (
     SLOTS,
 )
 
-__all__ = ["BandTable"]
+__all__ = ["BandTable", "Workspace"]
 
 
 Place = npt.NDArray[np.uint64]
 Slots = npt.NDArray[np.uint64]
-Flags = npt.NDArray[np.uint8]
-Ordinals = npt.NDArray[np.uint32]
 
 _FULL = 0.94  # entries a slot from which a table grows
 _CROWDED = 0.8  # share of its limit below which a table without room for a key is spread differently, and does not grow
 _FEWEST = 48  # entries that the smallest table takes
 _FREE_BITS = 64 - IDENTITY_BITS  # of an ordinal, in a table of one partition
 _HUGE = 1 << 21  # bytes of a huge page
-_EXTENDED = 1 << 25  # bytes from which a table is extended in place
+_LARGE = 1 << 25  # bytes from which a huge page more or less does not matter
 _MULTIPLIER = 0x9E3779B97F4A7C15
+
+
+class Workspace:
+    """Memory for growing, one partition at a time, which the tables of an index share and use again."""
+
+    def __init__(self) -> None:
+        """Take no memory yet."""
+        self._bytes = np.empty(0, np.uint8)
+
+    def arrays(
+        self, buckets: int, slots: int
+    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
+        """Return room for so many new buckets, for the fill of each, and for so many indexes of old slots; all undefined."""
+        sizes = 8 * SLOTS * buckets, 4 * slots, buckets
+        if sum(sizes) > len(self._bytes):
+            self._bytes = np.empty(sum(sizes), np.uint8)
+        new, old, _ = ends = np.cumsum(sizes).tolist()
+        return self._bytes[:new].view(np.uint64), self._bytes[old : ends[-1]], self._bytes[new:old].view(np.uint32)
 
 
 class BandTable:
     """The table of one band; *place* is the row of numbers by which kernels know it."""
 
     def __init__(
-        self, place: Place, number: int, bands: int, entries: int, saved: Slots | None = None, turns: int = 0
+        self,
+        place: Place,
+        number: int,
+        bands: int,
+        entries: int,
+        workspace: Workspace,
+        saved: Slots | None = None,
+        turns: int = 0,
     ) -> None:
         """Make an empty table, or the one with *saved* slots that *place* describes already."""
         self.place = place
         self._entries = entries
+        self._workspace = workspace
         # Few bands cannot make up for one another, so each takes smaller steps.
         self._factor = 1.5 if bands >= 8 else 1.25
         self._phase = self._factor ** (number / bands)
@@ -80,25 +109,14 @@ class BandTable:
         """Bytes of memory."""
         return int(self.slots.nbytes)
 
-    def enter(self, keys: Slots, first: int, suspect: Flags, seen: Ordinals, found: Flags, only: Ordinals) -> None:
-        """Enter the rows whose keys are new, but not the suspect ones, and note in *found* and *only* what each row finds.
-
-        Rows that find entries become suspect. See the kernel for *found* and *seen*.
-        """
-        last = first + len(keys) - 1
+    def make_room_for(self, last: int) -> None:
+        """Grow if ordinals up to *last* need more bits than a slot has for them."""
         if last >> (_FREE_BITS + int(self.place[PARTITION_BITS])):
-            self.grow(last)
-        seen[:] = 0
-        row = 0
-        while (row := band_table.enter(self.place, keys, row, np.uint64(first), suspect, seen, found, only)) < len(
-            keys
-        ):
             self.grow(last)
 
     def merge(self, other: BandTable, shift: int, last: int) -> None:
         """Take in the entries of another table with *shift* added to their ordinals, which then go up to *last*."""
-        if last >> (_FREE_BITS + int(self.place[PARTITION_BITS])):
-            self.grow(last)
+        self.make_room_for(last)
         at = 0
         while (at := band_growth.absorb(self.place, other.place, at, np.uint64(shift), self._entries)) < len(
             other.slots
@@ -167,14 +185,20 @@ class BandTable:
     def _allocate(self, place: Place) -> None:
         """Take memory, all zeros, for a place."""
         self._memory = mmap.mmap(-1, _size(place), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        _advise(self._memory, "MADV_HUGEPAGE", 0)
+        self._memory[0] = 0  # touched before its end is advised otherwise, or Linux never takes it for one piece again
         self._use_memory(place)
 
     def _extend(self, place: Place) -> bool:
         """Extend the memory for a place; False where that is impossible (small, not our own memory, no mremap)."""
-        if not isinstance(self._memory, mmap.mmap) or len(self._memory) < _EXTENDED:
+        if not isinstance(self._memory, mmap.mmap) or len(self._memory) < _HUGE:
+            return False
+        if 8 * _slots(self.place) < _LARGE <= 8 * _slots(place):
+            # What were the ends of smaller tables lies on ordinary pages. Once, all of it moves to huge ones.
             return False
         self.slots = np.zeros(0, np.uint64)  # memory in use cannot be moved
         try:
+            _advise(self._memory, "MADV_HUGEPAGE", 0)  # one piece again
             self._memory.resize(max(len(self._memory), _size(place)))
         except (BufferError, OSError, SystemError, ValueError):
             self._use_memory(self.place)
@@ -183,13 +207,7 @@ class BandTable:
         return True
 
     def _use_memory(self, place: Place) -> None:
-        # A small table has its end on ordinary pages, because a huge page there would take memory that is never used. Linux does
-        # not extend such memory in place.
-        size = 8 * _slots(place)
-        huge = len(self._memory) if size >= _EXTENDED else size // _HUGE * _HUGE
-        if huge:
-            with suppress(AttributeError, OSError):
-                self._memory.madvise(mmap.MADV_HUGEPAGE, 0, huge)
+        _advise(self._memory, "MADV_NOHUGEPAGE", _on_huge_pages(place))
         self.slots = np.frombuffer(self._memory, np.uint64)[: _slots(place)]
 
     def _describe(self, new: Place, old: Place) -> None:
@@ -200,9 +218,7 @@ class BandTable:
     def _rewrite(self, source: Slots, old: Place, target: Slots, new: Place, begin: int, end: int) -> int:
         """Write partitions *begin* - 1 down to *end* of one layout into another; return *end*, or where it stopped."""
         buckets = int(new[HALF]) * 2 << int(new[PARTITION_BITS] - old[PARTITION_BITS])
-        scratch = np.empty(buckets * SLOTS, np.uint64)
-        spilled = np.empty(int(old[HALF]) * 2 * SLOTS, np.uint32)
-        levels = np.empty(buckets, np.uint8)
+        scratch, levels, spilled = self._workspace.arrays(buckets, int(old[HALF]) * 2 * SLOTS)
         return int(band_growth.rebuild(source, old, target, new, scratch, levels, spilled, begin, end))
 
 
@@ -215,3 +231,19 @@ def _size(place: Place) -> int:
     """Return the bytes of address space for a table: Linux puts whole huge pages where they need not be split."""
     size = 8 * _slots(place)
     return size if size < _HUGE else -(-size // _HUGE) * _HUGE
+
+
+def _on_huge_pages(place: Place) -> int:
+    """Return the bytes of a table that lie on huge pages.
+
+    The end of a small table does not, because a huge page there would take memory that is never used.
+    """
+    size = 8 * _slots(place)
+    return size // _HUGE * _HUGE if size < _LARGE else _size(place)
+
+
+def _advise(memory: mmap.mmap, advice: str, begin: int) -> None:
+    """Tell the system, if it listens, how the memory from *begin* on is used."""
+    if begin < len(memory):
+        with suppress(AttributeError, OSError):
+            memory.madvise(getattr(mmap, advice), begin)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ _NAMED = 20  # clusters that are named
 _HEADER = "index.json"
 
 Keys = npt.NDArray[np.uint64]
+Rows = npt.NDArray[np.int64]
 
 
 def sketch_keys(batch: pa.RecordBatch, banding: tuple[int, int] | None) -> Keys:
@@ -121,15 +123,17 @@ class NearIndex:
         """Judge the documents from *first* on that are not *found* to be duplicates already, and add their verdicts."""
         keys[:, list(found)] = 0
 
-        def is_duplicate(row: int, ordinals: Ordinals, bands: Ordinals) -> bool:
-            match = self._verifier(self._store, first + row, self._store, ordinals, bands)
-            if match is None:
-                return False
-            found[row], kept = match
-            self._copies[kept] += 1
-            return True
+        def are_duplicates(rows: Rows, ends: Rows, ordinals: Ordinals, bands: Ordinals) -> list[bool]:
+            verdicts = []
+            for row, (begin, end) in zip(rows.tolist(), pairwise(ends.tolist()), strict=True):
+                match = self._verifier(self._store, first + row, self._store, ordinals[begin:end], bands[begin:end])
+                verdicts.append(match is not None)
+                if match is not None:
+                    found[row], kept = match
+                    self._copies[kept] += 1
+            return verdicts
 
-        for row in np.flatnonzero(~self._bands.resolve(keys, first, is_duplicate)).tolist():
+        for row in np.flatnonzero(~self._bands.resolve(keys, first, are_duplicates)).tolist():
             if row not in found:  # what a filter drops, nothing can name
                 self._counts["filtered"] += 1
                 found[row] = Drop("near_duplicate", None, self._settings.threshold)

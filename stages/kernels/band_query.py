@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import kernel
-from corpusmill.stages.kernels.band_table import IDENTITY_BITS, PARTITION_BITS, entries_of, table_at
+from corpusmill.stages.kernels import bare_kernel
+from corpusmill.stages.kernels.band_table import ADDRESS, IDENTITY_BITS, PARTITION_BITS, entries_of, size_of
+from corpusmill.stages.kernels.machine import words_at
 
 __all__ = ["look_up", "ordinals_in"]
 
@@ -15,7 +16,7 @@ _0, _1 = np.uint64(0), np.uint64(1)
 _ORDINAL_BITS = np.uint64(64 - IDENTITY_BITS)  # with a single partition
 
 
-@kernel
+@bare_kernel
 def look_up(places: Any, keys: Any, row: Any, scratch: Any, ordinals: Any, bands: Any, ends: Any) -> Any:
     """Write the documents that share a key with each row from *row* on, ascending, with the lowest band of each.
 
@@ -30,7 +31,7 @@ def look_up(places: Any, keys: Any, row: Any, scratch: Any, ordinals: Any, bands
         for band in range(places.shape[0]):
             if keys[band, row] == _0:
                 continue
-            count = entries_of(table_at(places[band]), places[band], keys[band, row], scratch)
+            count = entries_of(places[band], keys[band, row], scratch)
             for number in range(count):
                 ordinal = scratch[number]
                 at = end
@@ -49,10 +50,10 @@ def look_up(places: Any, keys: Any, row: Any, scratch: Any, ordinals: Any, bands
     return row
 
 
-@kernel
+@bare_kernel
 def ordinals_in(place: Any, ordinals: Any) -> Any:
     """Write the ordinals of all entries of a table, in no order; return how many there are."""
-    slots = table_at(place)
+    slots = words_at(place[ADDRESS], size_of(place))
     mask = (_1 << (_ORDINAL_BITS + place[PARTITION_BITS])) - _1
     count = 0
     for index in range(slots.size):

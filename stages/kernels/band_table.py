@@ -5,11 +5,16 @@ ordinals grows with the corpus; the bits that the tag loses become the number of
 always are the same 47 bits of the key: a table can be rebuilt, merged and turned into a Bloom filter without the keys.
 
 Each key has two buckets of 16 slots (two cache lines each), one in either half of its partition, and goes into the emptier one.
-Both are asked for ahead of time and compared without a branch, so an insertion takes 17 ns at every load up to 0.9 and 22 at
-0.94 (a million entries and more). Where both are full, an entry of one of them moves to its other bucket; where none can, the
-table is rebuilt. Rejected, measured at a load of 0.9: linear probing, 145 ns where entries stay sorted and 80 to 90 where buckets
-of 8 or 16 are filled as they come, because a probe walks 6 buckets there; two buckets of 8 slots, 12 to 15 ns up to a load of 0.8
-and 83 at 0.9.
+Both are asked for ahead of time and compared without a branch, and the emptier one is chosen without one, so an insertion takes
+13 ns at every load up to 0.9 and 28 at 0.94 (six tables of 4 million slots; 20 and 36 with a branch, which goes wrong half of the
+time). Where both are full, an entry of one of them moves to its other bucket; where none can, the table is rebuilt.
+
+Rejected, measured at a load of 0.9: linear probing, 145 ns where entries stay sorted and 80 to 90 where buckets of 8 or 16 are
+filled as they come, because a probe walks 6 buckets there; two buckets of 8 slots, 12 to 15 ns up to a load of 0.8 and 83 at 0.9.
+Rejected, as means over a cycle of loads from 0.63 to 0.94, where this takes 19 ns: the first bucket alone until it is full, with
+a bit for each bucket that was, 53 ns, and 38 or 32 where the bit is set at 14 or 12 entries, because buckets fill so unevenly
+that at 0.94 up to two insertions in five have to make room; two lines of 8 slots, and the other lines of their buckets only where
+those are full, 26 (24 for this then): at low loads 2 lines take 8 % less time than 4, as lines beside each other come together.
 
 Documents that share a key: a pair of buckets holds at most eight entries of it, the next eight are in the pair after it, and so
 on. An entry can be in a pair only while the pairs before it hold eight of its key, so a search ends where it finds fewer.
@@ -23,10 +28,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import carray
 
-from corpusmill.stages.kernels import kernel
-from corpusmill.stages.kernels.machine import lowest_bit, ones, pointer, prefetch, scan
+from corpusmill.stages.kernels import bare_kernel, inlined
+from corpusmill.stages.kernels.machine import lowest_bit, ones, prefetch, scan, words_at
 
 __all__ = [
     "ADDRESS",
@@ -35,6 +39,7 @@ __all__ = [
     "HALF",
     "IDENTITY_BITS",
     "LIMIT",
+    "MAYBE",
     "MULTIPLIER",
     "PARTITION_BITS",
     "PER_PAIR",
@@ -42,7 +47,7 @@ __all__ = [
     "REFUSED",
     "SLOTS",
     "add_entry",
-    "enter",
+    "enter_all",
     "entries_of",
     "find_buckets",
     "identity_of",
@@ -50,13 +55,14 @@ __all__ = [
     "put",
     "put_somewhere",
     "remove",
+    "size_of",
     "slot_of",
-    "table_at",
 ]
 
 IDENTITY_BITS = 48  # the upper bits of a key that count, the lowest of them always set, so that no slot is 0
 SLOTS = 16  # in a bucket
 PER_PAIR = 8  # entries of one key in a pair of buckets
+MAYBE = 512  # words of `enter`'s filter of keys that suspect rows have
 
 ADDRESS, PARTITION_BITS, HALF, MULTIPLIER, COUNT, LIMIT, REFUSED = range(7)
 """Columns of a place: of the slots in memory; log2 of the partitions; buckets in half a partition; odd, spreads the tags;
@@ -70,26 +76,26 @@ _ORDINAL_BITS = np.uint64(64 - IDENTITY_BITS)  # with a single partition
 _SECOND = np.uint64(0xD6E8FEB86659FD93)
 _AHEAD = 64  # keys between a prefetch and its use
 _BELOW = np.uint64(2 ** (64 - IDENTITY_BITS + 1) - 1)  # bits of a key that do not count
-_0, _1, _8, _29, _32, _63 = (np.uint64(number) for number in (0, 1, 8, 29, 32, 63))
+_0, _1, _6, _8, _29, _32, _63 = (np.uint64(number) for number in (0, 1, 6, 8, 29, 32, 63))
+_MAYBE = np.uint64(MAYBE - 1)
 _BUCKET, _PARTITION = np.uint64(4), np.uint64(5)  # log2 of the slots of a bucket, and of two
 _PER_PAIR = np.uint64(PER_PAIR)
 
 
-@kernel
-def table_at(place: Any) -> Any:
-    """Return the slots of a table, flat."""
-    size = (place[HALF] << _PARTITION) << place[PARTITION_BITS]
-    return carray(pointer(place[ADDRESS]), (np.int64(size),), np.uint64)
+@inlined
+def size_of(place: Any) -> Any:
+    """Return the number of slots of a table, for `words_at`: a bare kernel cannot return an array that it was not given."""
+    return np.int64((place[HALF] << _PARTITION) << place[PARTITION_BITS])
 
 
-@kernel
+@inlined
 def slot_of(key: Any, partition_bits: Any) -> Any:
     """Return (partition, slot without its ordinal) of a key."""
     identity = (key & _IDENTITY) | _ALWAYS
     return (identity >> _1) >> (_63 - partition_bits), identity << partition_bits
 
 
-@kernel
+@inlined
 def identity_of(slot: Any, partition: Any, partition_bits: Any) -> Any:
     """Return the bits of a key that count, from an entry: as good as the key."""
     shift = _ORDINAL_BITS + partition_bits
@@ -98,7 +104,7 @@ def identity_of(slot: Any, partition: Any, partition_bits: Any) -> Any:
     return (tag >> partition_bits) | ((partition << _1) << (_63 - partition_bits))
 
 
-@kernel
+@inlined
 def find_buckets(tag: Any, half: Any, multiplier: Any) -> Any:
     """Return the two buckets of a tag, counted from the beginning of either half of its partition."""
     spread = tag * multiplier
@@ -107,7 +113,7 @@ def find_buckets(tag: Any, half: Any, multiplier: Any) -> Any:
     return first, second
 
 
-@kernel
+@inlined
 def pair_of(partition: Any, first: Any, second: Any, half: Any, number: Any) -> Any:
     """Return the indexes of the first slots of pair *number* of a key."""
     first += number
@@ -119,7 +125,17 @@ def pair_of(partition: Any, first: Any, second: Any, half: Any, number: Any) -> 
     return (base + first) << _BUCKET, (base + half + second) << _BUCKET
 
 
-@kernel
+@inlined
+def _free_slot(first: Any, free_first: Any, second: Any, free_second: Any) -> Any:
+    """Return the index of a free slot in the emptier of two buckets, of equals the first; one of them has room.
+
+    No branch: the guess which one is emptier goes wrong half of the time, and that is a third of the time of an insertion.
+    """
+    take = _0 - np.uint64(ones(free_second) > ones(free_first))
+    return (first ^ ((first ^ second) & take)) + lowest_bit(free_first ^ ((free_first ^ free_second) & take))
+
+
+@bare_kernel
 def _make_room(slots: Any, bucket: Any, partition: Any, half: Any, multiplier: Any, shift: Any) -> Any:
     """Move one entry of a full bucket to its other bucket; return the index of the slot that is free now, or the size."""
     base = partition * (half + half)
@@ -139,7 +155,7 @@ def _make_room(slots: Any, bucket: Any, partition: Any, half: Any, multiplier: A
     return np.uint64(slots.size)
 
 
-@kernel
+@bare_kernel
 def put_somewhere(
     slots: Any, partition: Any, slot: Any, first: Any, second: Any, half: Any, multiplier: Any, shift: Any
 ) -> Any:
@@ -147,10 +163,7 @@ def put_somewhere(
     _, free_first = scan(slots, first, _0, _0)
     _, free_second = scan(slots, second, _0, _0)
     if free_first | free_second:
-        if ones(free_first) >= ones(free_second):
-            slots[first + lowest_bit(free_first)] = slot
-        else:
-            slots[second + lowest_bit(free_second)] = slot
+        slots[_free_slot(first, free_first, second, free_second)] = slot
         return True
     for bucket in (first, second):
         index = _make_room(slots, bucket, partition, half, multiplier, shift)
@@ -160,7 +173,7 @@ def put_somewhere(
     return False
 
 
-@kernel
+@bare_kernel
 def put(slots: Any, place: Any, partition: Any, slot: Any, first: Any, second: Any) -> Any:
     """Write a slot that is known to be absent into a pair of buckets (given by their first slots); False where no room is."""
     shift = _ORDINAL_BITS + place[PARTITION_BITS]
@@ -170,72 +183,84 @@ def put(slots: Any, place: Any, partition: Any, slot: Any, first: Any, second: A
     return True
 
 
-@kernel
-def enter(place: Any, keys: Any, start: Any, first_ordinal: Any, suspect: Any, seen: Any, found: Any, only: Any) -> Any:
-    """Enter the rows whose key is new, unless they are *suspect*, and note in *found* what every row finds.
+@inlined
+def enter(
+    place: Any,
+    keys: Any,
+    band: Any,
+    start: Any,
+    first_ordinal: Any,
+    suspect: Any,
+    seen: Any,
+    maybe: Any,
+    buckets: Any,
+    known: Any,
+    only: Any,
+) -> Any:
+    """Enter the rows whose key of a band is new, unless they are *suspect*, and note in *known* (rows, bands) what a row finds.
 
-    0: the row is entered (or its key is 0). 1: its key has entries. 5: it has a single one, whose ordinal is in *only*.
-    2: it has none, but the row is suspect and not entered. 3: it has none, but a suspect row before may come to be entered
-    under it.
+    0, which must be there before: the row is entered (or its key is 0). 1: its key has entries. 5: it has a single one, whose
+    ordinal is in *only* (bands, rows). 2: it has none, but the row is suspect and not entered. 3: it has none, but a suspect row
+    before may come to be entered under it.
 
     Suspect are rows that found entries, in this band or another: they probably will be dropped, and what was not entered need
     not be taken out again. That is a guess, which costs nothing but time when it is wrong. *seen* remembers them for later rows
-    with the same key; it is all 0 at first and has more places than there are rows, a power of two. Returns the row at which
-    the table has to grow before it can go on, or the number of rows.
+    with the same key; it is all 0 at first and has more places than there are rows, a power of two. *maybe* (`MAYBE` words,
+    all 0) has a bit for each of them, and is small enough to be at hand for every row. *buckets* has room for two numbers a row.
+    Returns the row at which the table has to grow before it can go on, or the number of rows.
     """
-    slots = table_at(place)
+    slots = words_at(place[ADDRESS], size_of(place))
     partition_bits, half, multiplier = place[PARTITION_BITS], place[HALF], place[MULTIPLIER]
     shift = _ORDINAL_BITS + partition_bits
     mask = (_1 << shift) - _1
     limit, count = place[LIMIT], place[COUNT]
     last = np.uint64(seen.size - 1)
-    for row in range(start, keys.size):
-        if row + _AHEAD < keys.size:
-            partition, slot = slot_of(keys[row + _AHEAD], partition_bits)
-            first, second = find_buckets(slot, half, multiplier)
-            base = partition * (half + half)
-            first, second = (base + first) << _BUCKET, (base + half + second) << _BUCKET
+    rows = np.uint64(keys.shape[1])
+    for row in range(start, rows):  # on its own, because LLVM does this in vector registers
+        partition, slot = slot_of(keys[band, row], partition_bits)
+        first, second = find_buckets(slot, half, multiplier)
+        base = partition * (half + half)
+        buckets[0, row], buckets[1, row] = (base + first) << _BUCKET, (base + half + second) << _BUCKET
+    for row in range(start, rows):
+        if row + _AHEAD < rows:
+            first, second = buckets[0, row + _AHEAD], buckets[1, row + _AHEAD]
             prefetch(slots, first)
             prefetch(slots, first + _8)
             prefetch(slots, second)
             prefetch(slots, second + _8)
-        found[row] = 0
-        key = keys[row]
+        key = keys[band, row]
         if key == _0:
             continue
         partition, slot = slot_of(key, partition_bits)
-        first, second = find_buckets(slot, half, multiplier)
-        base = partition * (half + half)
-        first, second = (base + first) << _BUCKET, (base + half + second) << _BUCKET
+        first, second = buckets[0, row], buckets[1, row]
         same_first, free_first = scan(slots, first, slot, shift)
         same_second, free_second = scan(slots, second, slot, shift)
         if same_first | same_second:
-            found[row] = suspect[row] = 1
+            known[row, band] = suspect[row] = 1
             if ones(same_first) + ones(same_second) == _1:
                 index = first + lowest_bit(same_first) if same_first else second + lowest_bit(same_second)
-                found[row] = 5
-                only[row] = slots[index] & mask
+                known[row, band] = 5
+                only[band, row] = slots[index] & mask
             continue
-        spread = (key | _BELOW) * _SECOND
-        at, mark = (spread >> _32) & last, np.uint32(spread >> _32) | np.uint32(1)
-        while seen[at] != 0 and seen[at] != mark:
-            at = (at + _1) & last
-        if seen[at] != 0:
-            found[row] = suspect[row] = 3
-            continue
-        if suspect[row]:
-            found[row] = 2
-            seen[at] = mark
-            continue
+        spread = ((key | _BELOW) * _SECOND) >> _32
+        if suspect[row] or (maybe[(spread >> _6) & _MAYBE] >> (spread & _63)) & _1:
+            at, mark = spread & last, np.uint32(spread) | np.uint32(1)
+            while seen[at] != 0 and seen[at] != mark:
+                at = (at + _1) & last
+            if seen[at] != 0:
+                known[row, band] = suspect[row] = 3
+                continue
+            if suspect[row]:
+                known[row, band] = 2
+                seen[at] = mark
+                maybe[(spread >> _6) & _MAYBE] |= _1 << (spread & _63)
+                continue
         if count >= limit:
             place[COUNT] = count
             return row
-        slot |= first_ordinal + np.uint64(row)
+        slot |= first_ordinal + row
         if free_first | free_second:
-            if ones(free_first) >= ones(free_second):
-                slots[first + lowest_bit(free_first)] = slot
-            else:
-                slots[second + lowest_bit(free_second)] = slot
+            slots[_free_slot(first, free_first, second, free_second)] = slot
             count += _1
             continue
         place[COUNT] = count
@@ -243,12 +268,45 @@ def enter(place: Any, keys: Any, start: Any, first_ordinal: Any, suspect: Any, s
             return row
         count += _1
     place[COUNT] = count
-    return keys.size
+    return rows
 
 
-@kernel
-def entries_of(slots: Any, place: Any, key: Any, ordinals: Any) -> Any:
+@bare_kernel
+def enter_all(
+    places: Any,
+    keys: Any,
+    band: Any,
+    row: Any,
+    first: Any,
+    suspect: Any,
+    seen: Any,
+    maybe: Any,
+    buckets: Any,
+    known: Any,
+    only: Any,
+) -> Any:
+    """Enter the rows into the tables of all bands, from *row* of *band* on: see `enter`.
+
+    Returns the band whose table has to grow and the row at which to go on then, or the number of bands.
+    """
+    while band < places.shape[0]:
+        if row == 0:
+            seen[:] = 0
+            maybe[:] = 0
+        row = np.int64(
+            enter(places[band], keys, band, np.uint64(row), first, suspect, seen, maybe, buckets, known, only)
+        )
+        if row < keys.shape[1]:
+            break
+        band += 1
+        row = 0
+    return band, row
+
+
+@inlined
+def entries_of(place: Any, key: Any, ordinals: Any) -> Any:
     """Write the ordinals of a key's entries into *ordinals* in no order; return how many there are."""
+    slots = words_at(place[ADDRESS], size_of(place))
     partition_bits, half = place[PARTITION_BITS], place[HALF]
     shift = _ORDINAL_BITS + partition_bits
     mask = (_1 << shift) - _1
@@ -270,9 +328,10 @@ def entries_of(slots: Any, place: Any, key: Any, ordinals: Any) -> Any:
         number += _1
 
 
-@kernel
-def add_entry(slots: Any, place: Any, key: Any, ordinal: Any, entries: Any) -> Any:
+@bare_kernel
+def add_entry(place: Any, key: Any, ordinal: Any, entries: Any) -> Any:
     """Add an entry to a key that may have others: 1 it is in (now or already), 0 the key has its *entries*, -1 no room."""
+    slots = words_at(place[ADDRESS], size_of(place))
     partition_bits, half = place[PARTITION_BITS], place[HALF]
     shift = _ORDINAL_BITS + partition_bits
     partition, slot = slot_of(key, partition_bits)
@@ -296,13 +355,11 @@ def add_entry(slots: Any, place: Any, key: Any, ordinal: Any, entries: Any) -> A
         number += _1
 
 
-@kernel
-def remove(slots: Any, place: Any, key: Any, ordinal: Any) -> Any:
-    """Remove the entry of a document; True if it was there."""
-    partition_bits, half = place[PARTITION_BITS], place[HALF]
-    shift = _ORDINAL_BITS + partition_bits
-    partition, slot = slot_of(key, partition_bits)
-    first, second = find_buckets(slot, half, place[MULTIPLIER])
+@bare_kernel
+def _remove_from_many(slots: Any, place: Any, partition: Any, slot: Any, first: Any, second: Any, ordinal: Any) -> Any:
+    """Remove the entry of a document from a key that has others, or none."""
+    half = place[HALF]
+    shift = _ORDINAL_BITS + place[PARTITION_BITS]
     size = np.uint64(slots.size)
     hole = last = size
     number = _0
@@ -326,3 +383,25 @@ def remove(slots: Any, place: Any, key: Any, ordinal: Any) -> Any:
     slots[last] = _0
     place[COUNT] -= _1
     return True
+
+
+@inlined
+def remove(place: Any, key: Any, ordinal: Any) -> Any:
+    """Remove the entry of a document; True if it was there."""
+    slots = words_at(place[ADDRESS], size_of(place))
+    partition_bits, half = place[PARTITION_BITS], place[HALF]
+    shift = _ORDINAL_BITS + partition_bits
+    partition, slot = slot_of(key, partition_bits)
+    first, second = find_buckets(slot, half, place[MULTIPLIER])
+    one, two = pair_of(partition, first, second, half, _0)
+    same_first, _ = scan(slots, one, slot, shift)
+    same_second, _ = scan(slots, two, slot, shift)
+    if ones(same_first) + ones(same_second) == _1:  # nearly always. No branch: which bucket it is in cannot be guessed
+        take = _0 - np.uint64(same_second != _0)
+        index = (one ^ ((one ^ two) & take)) + lowest_bit(same_first | same_second)
+        if slots[index] != slot | ordinal:
+            return False
+        slots[index] = _0
+        place[COUNT] -= _1
+        return True
+    return _remove_from_many(slots, place, partition, slot, first, second, ordinal)

@@ -10,9 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import kernel
-from corpusmill.stages.kernels.band_table import HALF, IDENTITY_BITS, PARTITION_BITS, SLOTS, identity_of, table_at
-from corpusmill.stages.kernels.machine import prefetch
+from corpusmill.stages.kernels import bare_kernel, inlined
+from corpusmill.stages.kernels.band_table import (
+    ADDRESS,
+    HALF,
+    IDENTITY_BITS,
+    PARTITION_BITS,
+    SLOTS,
+    identity_of,
+    size_of,
+)
+from corpusmill.stages.kernels.machine import prefetch, words_at
 
 __all__ = ["add_to_filters", "filters_ahead", "in_filters", "seen", "take_in"]
 
@@ -21,7 +29,7 @@ _SPREAD, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _UPPER, _LOWEST = np.uint64(2**64 - 2 ** (64 - IDENTITY_BITS)), np.uint64(1 << (64 - IDENTITY_BITS))
 
 
-@kernel
+@inlined
 def _block_and_bits(key: Any, words: Any) -> Any:
     """Return the first word of a key's block, and 48 bits of which each six choose a bit of one of its words."""
     mixed = ((key & _UPPER) | _LOWEST) * _SPREAD
@@ -31,7 +39,7 @@ def _block_and_bits(key: Any, words: Any) -> Any:
     return block << _3, mixed >> _16
 
 
-@kernel
+@inlined
 def filters_ahead(filters: Any, keys: Any, tables: Any, row: Any) -> Any:
     """Ask for the blocks of a row ahead of their use."""
     words = filters.shape[1]
@@ -41,7 +49,7 @@ def filters_ahead(filters: Any, keys: Any, tables: Any, row: Any) -> Any:
         prefetch(flat, np.uint64(band * words) + block)
 
 
-@kernel
+@inlined
 def in_filters(filters: Any, keys: Any, tables: Any, row: Any) -> Any:
     """Return whether one of the filters (bands from *tables* on) has seen the key of a row."""
     for band in range(filters.shape[0]):
@@ -58,7 +66,7 @@ def in_filters(filters: Any, keys: Any, tables: Any, row: Any) -> Any:
     return False
 
 
-@kernel
+@inlined
 def _add(filters: Any, band: Any, key: Any) -> Any:
     block, bits = _block_and_bits(key, filters.shape[1])
     for word in range(8):
@@ -66,7 +74,7 @@ def _add(filters: Any, band: Any, key: Any) -> Any:
         bits >>= _6
 
 
-@kernel
+@inlined
 def add_to_filters(filters: Any, keys: Any, tables: Any, row: Any) -> Any:
     """Let the filters remember the keys of a row."""
     for band in range(filters.shape[0]):
@@ -74,10 +82,10 @@ def add_to_filters(filters: Any, keys: Any, tables: Any, row: Any) -> Any:
             _add(filters, band, keys[tables + band, row])
 
 
-@kernel
+@bare_kernel
 def take_in(filters: Any, band: Any, place: Any) -> Any:
     """Let the filter of a band remember all keys of a table."""
-    slots = table_at(place)
+    slots = words_at(place[ADDRESS], size_of(place))
     width = place[HALF] * np.uint64(2 * SLOTS)
     for partition in range(_1 << place[PARTITION_BITS]):
         for index in range(width):
@@ -86,7 +94,7 @@ def take_in(filters: Any, band: Any, place: Any) -> Any:
                 _add(filters, band, identity_of(slot, partition, place[PARTITION_BITS]))
 
 
-@kernel
+@bare_kernel
 def seen(filters: Any, keys: Any, tables: Any, rows: Any) -> Any:
     """Set in *rows* those of which a filter has seen a key."""
     for row in range(keys.shape[1]):

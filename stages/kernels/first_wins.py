@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels import bare_kernel, inlined
 from corpusmill.stages.kernels.band_table import (
+    ADDRESS,
     HALF,
     MULTIPLIER,
     PARTITION_BITS,
@@ -25,17 +26,18 @@ from corpusmill.stages.kernels.band_table import (
     entries_of,
     find_buckets,
     remove,
+    size_of,
     slot_of,
-    table_at,
 )
 from corpusmill.stages.kernels.bloom import add_to_filters, filters_ahead, in_filters
-from corpusmill.stages.kernels.machine import prefetch
+from corpusmill.stages.kernels.machine import prefetch, words_at
 
 __all__ = [
     "ANSWERED",
     "ASK",
     "ASKED",
     "BAND",
+    "CHANGES",
     "CURSOR_COLUMNS",
     "DONE",
     "FILTERED",
@@ -47,7 +49,6 @@ __all__ = [
     "ROW",
     "STOP",
     "decide",
-    "transpose",
     "withdraw",
 ]
 
@@ -71,7 +72,7 @@ _0, _4 = np.uint64(0), np.uint64(4)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
-@kernel
+@inlined
 def _find_mark(marks: Any, key: Any, band: Any) -> Any:
     """Return (mark of a key of a band, where in *marks* it is or should be)."""
     mark = (((key >> np.uint64(16)) | np.uint64(1)) + (np.uint64(band) << np.uint64(48))) * _SPREAD
@@ -81,33 +82,59 @@ def _find_mark(marks: Any, key: Any, band: Any) -> Any:
     return mark, place
 
 
-@kernel
-def _waits_for_another(marks: Any, keys: Any, known: Any, row: Any) -> Any:
-    """Return whether a row shares keys with a row that waits and may be entered under them."""
+@inlined
+def _list_known(known: Any, row: Any, listed: Any) -> Any:
+    """List the bands in which a row found entries, or may find some that are not there yet; return how many they are.
+
+    No branch, here and below: which bands these are cannot be guessed, and all that follows goes through the list.
+    """
+    count = 0
     for band in range(known.shape[1]):
-        if known[row, band] == 3:
-            return True
-        if known[row, band] & 1 and marks[_find_mark(marks, keys[band, row], band)[1]] != _0:
+        listed[count] = band
+        count += known[row, band] & 1
+    return count
+
+
+@inlined
+def _list_entered(keys: Any, known: Any, row: Any, listed: Any) -> Any:
+    """List the bands in which `enter` has entered a row; return how many they are."""
+    count = 0
+    for band in range(known.shape[1]):
+        listed[count] = band
+        count += known[row, band] == 0
+    left = 0
+    for number in range(count):
+        listed[left] = listed[number]
+        left += keys[listed[number], row] != _0
+    return left
+
+
+@inlined
+def _waits_for_another(marks: Any, keys: Any, known: Any, row: Any, listed: Any, count: Any) -> Any:
+    """Return whether a row shares keys with a row that waits and may be entered under them."""
+    for number in range(count):
+        band = listed[number]
+        if known[row, band] == 3 or marks[_find_mark(marks, keys[band, row], band)[1]] != _0:
             return True
     return False
 
 
-@kernel
-def _mark(marks: Any, marked: Any, cursor: Any, keys: Any, known: Any, row: Any) -> Any:
+@inlined
+def _mark(marks: Any, marked: Any, cursor: Any, keys: Any, row: Any, listed: Any, count: Any) -> Any:
     """Mark the keys with entries under which a row that waits may be entered, and list the marks in *marked*."""
-    for band in range(known.shape[1]):
-        if known[row, band] & 1:
-            mark, place = _find_mark(marks, keys[band, row], band)
-            if marks[place] == _0:
-                marks[place] = mark
-                marked[cursor[MARKED]] = place
-                cursor[MARKED] += 1
+    for number in range(count):
+        band = listed[number]
+        mark, place = _find_mark(marks, keys[band, row], band)
+        if marks[place] == _0:
+            marks[place] = mark
+            marked[cursor[MARKED]] = place
+            cursor[MARKED] += 1
 
 
-@kernel
+@inlined
 def _prefetch(places: Any, band: Any, key: Any) -> Any:
     place = places[band]
-    slots = table_at(place)
+    slots = words_at(place[ADDRESS], size_of(place))
     partition, slot = slot_of(key, place[PARTITION_BITS])
     first, second = find_buckets(slot, place[HALF], place[MULTIPLIER])
     base = partition * (place[HALF] + place[HALF])
@@ -116,22 +143,22 @@ def _prefetch(places: Any, band: Any, key: Any) -> Any:
         prefetch(slots, (bucket << _4) + np.uint64(8))
 
 
-@kernel
-def _take_out(places: Any, keys: Any, known: Any, row: Any, ordinal: Any) -> Any:
+@inlined
+def _take_out(places: Any, keys: Any, known: Any, row: Any, ordinal: Any, listed: Any) -> Any:
     """Remove the entries that `enter` made for a row."""
-    for band in range(places.shape[0]):
-        if keys[band, row] != _0 and not known[row, band]:
-            remove(table_at(places[band]), places[band], keys[band, row], ordinal)
+    for number in range(_list_entered(keys, known, row, listed)):
+        band = listed[number]
+        remove(places[band], keys[band, row], ordinal)
 
 
-@kernel
+@bare_kernel
 def _put_in(
     places: Any, keys: Any, known: Any, row: Any, ordinal: Any, entries: Any, begin: Any, changed: Any, cursor: Any
 ) -> Any:
     """Add a kept row to the keys that were known before it; return the band without room, or the number of bands."""
     for band in range(begin, places.shape[0]):
         if known[row, band]:  # 1 or 2: `enter` left it out
-            added = add_entry(table_at(places[band]), places[band], keys[band, row], ordinal, entries)
+            added = add_entry(places[band], keys[band, row], ordinal, entries)
             if added < 0:
                 return band
             if not added:
@@ -143,7 +170,7 @@ def _put_in(
     return places.shape[0]
 
 
-@kernel
+@inlined
 def _is_changed(changed: Any, cursor: Any, key: Any, band: Any) -> Any:
     """Return whether a row of this batch may have been added to a key that had entries before."""
     if not cursor[CHANGES]:
@@ -151,7 +178,7 @@ def _is_changed(changed: Any, cursor: Any, key: Any, band: Any) -> Any:
     return cursor[CHANGES] > changed.size >> 1 or changed[_find_mark(changed, key, band)[1]] != _0
 
 
-@kernel
+@inlined
 def _candidates(
     places: Any,
     keys: Any,
@@ -166,15 +193,16 @@ def _candidates(
     ordinals: Any,
     bands: Any,
     begin: Any,
+    listed: Any,
+    listed_count: Any,
 ) -> Any:
     """Write what kept documents share a key with a row, ascending, with the lowest band of each, from *begin* on.
 
     Returns where they end, or -1 if one of them is not decided yet.
     """
     end = begin
-    for band in range(places.shape[0]):
-        if not known[row, band] & 1:
-            continue
+    for place in range(listed_count):
+        band = listed[place]
         if (
             known[row, band] == 5
             and only[band, row] < first
@@ -183,7 +211,7 @@ def _candidates(
             scratch[0] = only[band, row]
             count = 1
         else:
-            count = entries_of(table_at(places[band]), places[band], keys[band, row], scratch)
+            count = entries_of(places[band], keys[band, row], scratch)
         for number in range(count):
             ordinal = scratch[number]
             # A damaged table may name any document; reading beyond the batch must not be what that does.
@@ -203,7 +231,7 @@ def _candidates(
     return end
 
 
-@kernel
+@inlined
 def _keep(
     places: Any,
     keys: Any,
@@ -216,10 +244,11 @@ def _keep(
     cursor: Any,
     changed: Any,
     filters: Any,
+    listed: Any,
 ) -> Any:
     """Keep a row, unless a filter has seen one of its keys; False if table `BAND` has to grow first."""
     if filters.shape[0] and in_filters(filters, keys, places.shape[0], row):
-        _take_out(places, keys, known, row, first + np.uint64(row))
+        _take_out(places, keys, known, row, first + np.uint64(row), listed)
         state[row] = FILTERED
         return True
     if any_known[row]:
@@ -238,7 +267,7 @@ def _keep(
     return True
 
 
-@kernel
+@bare_kernel
 def decide(
     places: Any,
     keys: Any,
@@ -259,25 +288,26 @@ def decide(
     ordinals: Any,
     bands: Any,
     verdicts: Any,
+    listed: Any,
 ) -> Any:
     """Go on deciding rows; see the values that can be returned.
 
-    *known* (rows, bands) is what `enter` found; *any_known* (rows) is false where that is 0 throughout; *only* (bands, rows) is
-    what it found where there was one entry. Rows to ask about: *asked*, with candidates
+    *known* (rows, bands) is what `enter` found; *any_known* (rows) what it calls suspect: 0 where that is 0
+    throughout; *only* (bands, rows) is what it found where there was one entry. Rows to ask about: *asked*, with candidates
     `ordinals[ends[i] : ends[i + 1]]` and *bands* beside them; the answers are expected in *verdicts* (true: drop).
+    *listed* has room for all bands and one more.
     """
     while cursor[SETTLED] < cursor[ANSWERED]:
         number = cursor[SETTLED]
         if number + 4 < cursor[ANSWERED]:
             ahead = asked[number + 4]
-            for band in range(places.shape[0]):
-                if not known[ahead, band]:
-                    _prefetch(places, band, keys[band, ahead])
+            for at in range(_list_entered(keys, known, ahead, listed)):
+                _prefetch(places, listed[at], keys[listed[at], ahead])
         row = asked[number]
         if verdicts[number]:
-            _take_out(places, keys, known, row, first + np.uint64(row))
+            _take_out(places, keys, known, row, first + np.uint64(row), listed)
             state[row] = DROP
-        elif not _keep(places, keys, known, any_known, row, first, entries, state, cursor, changed, filters):
+        elif not _keep(places, keys, known, any_known, row, first, entries, state, cursor, changed, filters, listed):
             return GROW
         cursor[SETTLED] += 1
     if cursor[SETTLED] == cursor[ASKED]:
@@ -293,8 +323,11 @@ def decide(
         if cursor[KEPT] + cursor[ASKED] >= cursor[KEPT_LIMIT]:
             return ASK if cursor[ASKED] else STOP
         if row + _AHEAD < keys.shape[1] and any_known[row + _AHEAD]:
-            for band in range(places.shape[0]):
-                if known[row + _AHEAD, band] & 1 and known[row + _AHEAD, band] != 5:
+            for at in range(_list_known(known, row + _AHEAD, listed)):
+                band = listed[at]
+                prefetch(keys, band * keys.shape[1] + row + _AHEAD)
+                prefetch(only, band * only.shape[1] + row + _AHEAD)
+                if known[row + _AHEAD, band] != 5:
                     _prefetch(places, band, keys[band, row + _AHEAD])
         if filters.shape[0] and row + _AHEAD < keys.shape[1]:
             filters_ahead(filters, keys, places.shape[0], row + _AHEAD)
@@ -303,15 +336,30 @@ def decide(
             begin = ends[asking]
             if asking == asked.size or begin + most > ordinals.size:
                 return ASK
-            if asking and _waits_for_another(marks, keys, known, row):
+            count = _list_known(known, row, listed)
+            if asking and _waits_for_another(marks, keys, known, row, listed, count):
                 return ASK
             end = _candidates(
-                places, keys, known, only, row, first, state, cursor, changed, scratch, ordinals, bands, begin
+                places,
+                keys,
+                known,
+                only,
+                row,
+                first,
+                state,
+                cursor,
+                changed,
+                scratch,
+                ordinals,
+                bands,
+                begin,
+                listed,
+                count,
             )
             if end < 0:
                 return ASK
             if end > begin:
-                _mark(marks, marked, cursor, keys, known, row)
+                _mark(marks, marked, cursor, keys, row, listed, count)
                 asked[asking] = row
                 ends[asking + 1] = end
                 state[row] = WAITING
@@ -320,24 +368,14 @@ def decide(
                 if filters.shape[0]:  # what the filters say of the next row depends on whether this one is kept
                     return ASK
                 continue
-        if not _keep(places, keys, known, any_known, row, first, entries, state, cursor, changed, filters):
+        if not _keep(places, keys, known, any_known, row, first, entries, state, cursor, changed, filters, listed):
             return GROW
         cursor[ROW] += 1
     return ASK if cursor[ASKED] else DONE
 
 
-@kernel
-def withdraw(places: Any, keys: Any, known: Any, first: Any, begin: Any) -> Any:
+@bare_kernel
+def withdraw(places: Any, keys: Any, known: Any, first: Any, begin: Any, listed: Any) -> Any:
     """Take the rows from *begin* on out of the tables: they will be looked at again."""
     for row in range(begin, keys.shape[1]):
-        _take_out(places, keys, known, row, first + np.uint64(row))
-
-
-@kernel
-def transpose(found: Any, known: Any, any_known: Any) -> Any:
-    """Turn what each band found (bands, rows) into what is known of each row (rows, bands), and whether anything is."""
-    any_known[:] = 0
-    for band in range(found.shape[0]):
-        for row in range(found.shape[1]):
-            known[row, band] = found[band, row]
-            any_known[row] |= found[band, row] != 0
+        _take_out(places, keys, known, row, first + np.uint64(row), listed)

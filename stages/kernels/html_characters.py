@@ -100,7 +100,8 @@ def _as_shown(code: int) -> int:
         return _NONE if code < 32 or code == 127 else code
     if code in (0xA0, 0x3000, 0x2028, 0x2029, 0x202F, 0x205F) or 0x2000 <= code <= 0x200A:
         return _BLANK
-    return _NONE if code in (0x200B, 0xFEFF, 0xAD) or code < 0xA0 else code
+    # Controls from 0x80 to 0x9F stay: where text was read in the wrong encoding they are halves of letters that can be repaired.
+    return _NONE if code in (0x200B, 0xFEFF, 0xAD) else code
 
 
 @bare_kernel

@@ -13,8 +13,9 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
-__all__ = ["lowest_bit", "ones", "pointer", "prefetch", "scan"]
+__all__ = ["lowest_bit", "ones", "prefetch", "scan", "words_at"]
 
 _LANES = 16
 _BYTE, _FLAG, _WORD = ir.IntType(8), ir.IntType(32), ir.IntType(64)
@@ -23,13 +24,22 @@ _VECTOR = ir.VectorType(_WORD, _LANES)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def pointer(context: Any, address: Any) -> Any:
-    """Return *address* as the pointer that `numba.carray` makes an array of; the memory must outlive the array."""
+def words_at(context: Any, address: Any, size: Any) -> Any:
+    """Return the array of *size* uint64 at an *address*; the memory must outlive it.
+
+    Like `numba.carray`, which counts references and so cannot be used in a bare kernel.
+    """
+    array = types.Array(types.uint64, 1, "C")
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], _BYTE.as_pointer())
+        words = context.make_array(array)(context, builder)
+        address, size = arguments
+        width = context.get_constant(types.intp, 8)
+        data = builder.inttoptr(address, words.data.type)
+        populate_array(words, data=data, shape=[size], strides=[width], itemsize=width, meminfo=None)
+        return words._getvalue()  # noqa: SLF001  how numba's own functions return a structure
 
-    return types.voidptr(types.uint64), generate
+    return array(types.uint64, types.intp), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

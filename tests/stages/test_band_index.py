@@ -57,8 +57,12 @@ class Judge:
         self.dropped = dropped
         self.asked: list[Question] = []
 
-    def __call__(self, row: int, ordinals: Any, bands: Any) -> bool:
-        question = (self.first + row, [int(o) for o in ordinals], [int(b) for b in bands])
+    def __call__(self, rows: Any, ends: Any, ordinals: Any, bands: Any) -> list[bool]:
+        parts = [slice(begin, end) for begin, end in pairwise(ends)]
+        return [self.one(row, ordinals[part], bands[part]) for row, part in zip(rows, parts, strict=True)]
+
+    def one(self, row: int, ordinals: Any, bands: Any) -> bool:
+        question = (self.first + int(row), [int(o) for o in ordinals], [int(b) for b in bands])
         self.asked.append(question)
         return hash((question[0], *question[1], *question[2])) % 1000 < 1000 * self.dropped
 
@@ -116,7 +120,7 @@ def test_resolve_asks_and_keeps_what_one_document_at_a_time_would(
             index = reopened(index)
         ours, theirs = Judge(first + begin, dropped), Judge(first + begin, dropped)
         kept = index.resolve(keys[:, begin:end], first + begin, ours)
-        assert kept.tolist() == reference.resolve(keys[:, begin:end], first + begin, theirs)
+        assert kept.tolist() == reference.resolve(keys[:, begin:end], first + begin, theirs.one)
         assert ours.asked == theirs.asked
 
 
@@ -125,14 +129,45 @@ def test_a_page_that_comes_again_and_again_takes_one_entry_when_it_is_dropped() 
     index = BandIndex(21)
     asked: list[tuple[int, ...]] = []
 
-    def note(row: int, ordinals: npt.NDArray[np.uint32], bands: npt.NDArray[np.uint32]) -> bool:
-        asked.append((row, *ordinals.tolist(), *bands.tolist()))
+    def note(rows: Any, ends: Any, ordinals: Any, bands: Any) -> bool:
+        asked.extend(
+            (row, *ordinals[begin:end].tolist(), *bands[begin:end].tolist())
+            for row, (begin, end) in zip(rows.tolist(), pairwise(ends.tolist()), strict=True)
+        )
         return True
 
     kept = index.resolve(keys, 0, note)
     assert kept.nonzero()[0].tolist() == [0]
     assert asked == [(row, 0, 0) for row in range(1, 100_000)]
     assert index.nbytes < 100_000
+
+
+def test_rows_that_do_not_depend_on_one_another_are_asked_about_together() -> None:
+    keys = random_keys(1, 5, 1000, 10**15)
+    index, calls = BandIndex(5), []
+
+    def odd_ones(rows: Any, ends: Any, ordinals: Any, bands: Any) -> Any:
+        calls.append(len(rows))
+        assert ordinals.tolist() == rows.tolist()
+        assert ends.tolist() == list(range(len(rows) + 1))
+        assert not bands.any()
+        return rows % 2 == 1
+
+    index.resolve(keys, 0, lambda *_: False)
+    assert index.resolve(keys, 1000, odd_ones).tolist() == [row % 2 == 0 for row in range(1000)]
+    assert sum(calls) == 1000
+    assert len(calls) <= 3
+
+
+def test_entries_stay_when_tables_grow_beyond_a_huge_page_and_many() -> None:
+    """From 2 MB on memory is extended in place, and at 32 MB all of it is moved."""
+    index, step = BandIndex(1), 500_000
+    for first in range(0, 3_500_000, step):
+        index.resolve(random_keys(first, 1, step, 2**62), first, Judge(0, 0))
+    assert index.nbytes > 1 << 25
+    for first in (0, 1_000_000, 3_000_000):
+        _, ordinals, _ = index.query(random_keys(first, 1, step, 2**62)[:, :50_000])
+        assert ordinals.tolist() == list(range(first, first + 50_000))
 
 
 def test_ordinals_end_at_two_to_the_32() -> None:
@@ -151,8 +186,8 @@ def test_ordinals_only_grow() -> None:
 
 
 def test_an_index_whose_caller_failed_says_so() -> None:
-    def fail(row: int, ordinals: Any, bands: Any) -> bool:
-        raise KeyError(row)
+    def fail(*_: Any) -> bool:
+        raise KeyError(0)
 
     index = BandIndex(2)
     with pytest.raises(KeyError):
@@ -179,8 +214,8 @@ def test_merging_gives_each_key_its_lowest_ordinals(
     other.resolve(theirs, 0, Judge(0, 0))
     shift = rows[0] + gap
     index.merge(reopened(other), shift)
-    reference.resolve(mine, 0, Judge(0, 0))
-    reference.resolve(theirs, shift, Judge(0, 0))
+    reference.resolve(mine, 0, Judge(0, 0).one)
+    reference.resolve(theirs, shift, Judge(0, 0).one)
     probe = np.concatenate([mine, theirs, random_keys(seed + 2, bands, 50, 10**9)], axis=1)
     assert candidates(index, probe) == [reference.candidates(probe, row) for row in range(probe.shape[1])]
     assert index.kept == sum(int(keys.any(axis=0).sum()) for keys in (mine, theirs))
@@ -375,5 +410,5 @@ def test_keys_that_crowd_one_partition_find_room() -> None:
     index, reference = BandIndex(1), Reference(1, 16)
     keys = (np.arange(1, 400, dtype=np.uint64) << np.uint64(20)).reshape(1, -1)
     assert index.resolve(keys, 2**32 - 1000, Judge(0, 0)).all()
-    reference.resolve(keys, 2**32 - 1000, Judge(0, 0))
+    reference.resolve(keys, 2**32 - 1000, Judge(0, 0).one)
     assert candidates(index, keys) == [reference.candidates(keys, row) for row in range(keys.shape[1])]
