@@ -5,8 +5,8 @@ and features are compared as integers that sort like the numbers they stand for.
 every row takes the same number of steps in a tree; eight rows go down together, because each step waits for memory.
 
 Most blocks of a page are menus and footers, which forty trees recognise: where all eight rows are below 5 % by then, the other
-eight together 0.44, without trees that are not needed 0.36, nodes of 64 bits 0.29.
-eight together 0.44, without trees that are not needed 0.36, nodes of 64 bits 0.29.
+trees are not asked. Models are trained with it. Milliseconds for a page of 207 blocks and 150 trees: one row after the other
+0.78, eight together 0.44, without trees that are not needed 0.36, nodes of 64 bits 0.29.
 """
 
 from __future__ import annotations
