@@ -52,6 +52,7 @@ SNIPPETS = [
     b"<!doctype html><html lang=en><head><title>The mill &amp; the river</title><meta name=description content='old mill'>",
     b"<meta property='og:type' content=article><link rel=canonical href='https://mill.example/a?b=1&copy=2'></head><body>",
     b'<script type="application/ld+json">{"@type": ["Article", "Report"], "headline": "x"}</script>',
+    b'<script type="application/ld+json">{"@type": "NewsArticle", "articleBody": "It stands by the river, they say."}</script>',
     b"<script><!-- if (a<b) document.write('<script>x</script>') --></script><style>p>b{color:red}</style>",
     b"<h1 class='entry-title main'>The old mill</h1><p>It stands <b>by</b> the <a href='/river?x=1&amp;y=2'>river</a>, they say.",
     b"<div hidden>no</div><div style='display : none'>none</div><p style=visibility:hidden>gone</p><div aria-hidden=true>q</div>",

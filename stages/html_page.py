@@ -17,6 +17,7 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 _MOST_MARKS = 512
+_CONTROLS = dict.fromkeys([*range(9), 11, *range(14, 32), *range(127, 160)])
 _LISTED = 1 << 16
 _REFERENCES = 1 << 13
 _TITLE_WORDS = 40
@@ -166,5 +167,5 @@ def block_texts(page: HtmlPage) -> list[str]:
             elif kind <= layout.RAW_TEXT:
                 text = data[begin:end].decode("utf-8", "replace")
                 parts.append(text if kind == layout.RAW_TEXT else html.unescape(text))
-        texts.append(" ".join("".join(parts).split()))
+        texts.append(" ".join("".join(parts).translate(_CONTROLS).split()))
     return texts

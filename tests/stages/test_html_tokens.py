@@ -80,7 +80,7 @@ BLOCKS = {
     "noscript and template": ("a b c d<noscript>e</noscript><template><p>f</template>", ["a b c d"]),
     # What is text.
     "< without a name": ("a < b <3 <> <<c", ["a < b <3 <> <"]),
-    "NUL is nothing": (b"<p>a\0b", ["a\0b"]),
+    "controls are nothing": ("<p>a\0b\x0b\x85c\x1d", ["abc"]),
 }
 
 
