@@ -141,6 +141,18 @@ def test_blocks_are_bounded_and_no_text_is_lost() -> None:
     assert text.endswith("99998\n99999")
 
 
+def test_links_and_line_breaks_in_the_last_block_of_too_many() -> None:
+    page = read("<p>x" * (MOST_BLOCKS - 1) + "<div>" + "<a href=y>a<br> <br>b<p>c</p></a>d<br>" * 5000)
+    assert len(page.blocks) == MOST_BLOCKS
+    text = render_text(page, np.ones(MOST_BLOCKS, np.bool_), layout="markdown", links="markdown")
+    last = text.rpartition("x\n\n")[2]
+    assert last.startswith("[a](y)\n[b](y)\n")
+    assert last.count("(y)") == last.count("[")
+    assert last.count("d") == 5000
+    dropped = render_text(page, np.ones(MOST_BLOCKS, np.bool_), links="drop")
+    assert dropped.rpartition("x\n\n")[2].split() == ["d"] * 5000
+
+
 def test_depth_is_no_limit() -> None:
     assert blocks("<div>" * 400_000 + "a" + "</div>" * 400_000 + "b") == ["a", "b"]
 
