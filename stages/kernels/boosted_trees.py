@@ -6,7 +6,7 @@ every row takes the same number of steps in a tree; eight rows go down together,
 
 Most blocks of a page are menus and footers, which forty trees recognise: where all eight rows are below 5 % by then, the other
 trees are not asked. Models are trained with it. Milliseconds for a page of 207 blocks and 150 trees: one row after the other
-0.78, eight together 0.44, without trees that are not needed 0.36, nodes of 64 bits 0.29.
+0.78, eight together 0.44, without trees that are not needed 0.36, nodes of 64 bits 0.25.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels import bare_kernel, inlined, kernel
 
 __all__ = ["Trees", "pack_trees", "predict"]
 
-_TOGETHER = 8
 _ASKED_AFTER = 39
 _HOPELESS = -3.0
 _SIGN = np.int32(0x7FFFFFFF)
@@ -59,31 +58,51 @@ def _keys(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
 @kernel
 def predict(rows: Any, trees: Any, scores: Any) -> None:
     """Write the probability of each of *rows* (n, features; float32, contiguous) to *scores* (n)."""
+    bits = rows.reshape(-1).view(np.int32)
+    keys = np.empty(bits.size, np.int32)
+    for at in range(bits.size):  # as `_keys`; that -0 sorts before 0 changes nothing where no threshold is -0
+        keys[at] = bits[at] ^ ((bits[at] >> 31) & _SIGN)
+    _sum_up(keys, rows.shape[1], trees, scores)
+
+
+@inlined
+def _step(keys: Any, start: int, nodes: Any, root: int, place: int) -> Any:
+    """Return the node that a row goes to from the node at *place*."""
+    node = nodes[place]
+    return root + (node >> 16 & 0xFFFF) + (keys[start + (node & 0xFFFF)] > node >> 32)
+
+
+@bare_kernel
+def _sum_up(keys: Any, width: int, trees: Any, scores: Any) -> None:
+    # Rows are written out one by one: in an array their places would go through memory at every step (0.32 instead of 0.26 ms).
     roots, depths, nodes, values = trees
-    count, width = rows.shape
-    keys = (rows.reshape(-1) + np.float32(0)).view(np.int32)
-    for at in range(keys.size):
-        keys[at] ^= (keys[at] >> 31) & _SIGN
-    starts = np.empty(_TOGETHER, np.int64)
-    places = np.empty(_TOGETHER, np.int64)
-    sums = np.empty(_TOGETHER, np.float32)
-    for first in range(0, count, _TOGETHER):
-        for lane in range(_TOGETHER):
-            starts[lane] = min(first + lane, count - 1) * width  # the last row stands in for rows that are not there
-            sums[lane] = 0
+    last = (scores.size - 1) * width  # the last row stands in for rows that are not there
+    for first in range(0, scores.size, 8):
+        row_0 = first * width
+        row_1, row_2, row_3 = min(row_0 + width, last), min(row_0 + 2 * width, last), min(row_0 + 3 * width, last)
+        row_4, row_5 = min(row_0 + 4 * width, last), min(row_0 + 5 * width, last)
+        row_6, row_7 = min(row_0 + 6 * width, last), min(row_0 + 7 * width, last)
+        sum_0 = sum_1 = sum_2 = sum_3 = sum_4 = sum_5 = sum_6 = sum_7 = np.float32(0)
         for tree in range(roots.size):
             root = roots[tree]
-            places[:] = root
+            at_0 = at_1 = at_2 = at_3 = at_4 = at_5 = at_6 = at_7 = root
             for _ in range(depths[tree]):
-                for lane in range(_TOGETHER):
-                    node = nodes[places[lane]]
-                    passed = keys[starts[lane] + (node & 0xFFFF)] > node >> 32
-                    places[lane] = root + (node >> 16 & 0xFFFF) + passed
-            highest = np.float32(-np.inf)
-            for lane in range(_TOGETHER):
-                sums[lane] += values[places[lane]]
-                highest = max(highest, sums[lane])
-            if tree == _ASKED_AFTER and highest < _HOPELESS:
-                break
-        for lane in range(min(_TOGETHER, count - first)):
+                at_0, at_1 = _step(keys, row_0, nodes, root, at_0), _step(keys, row_1, nodes, root, at_1)
+                at_2, at_3 = _step(keys, row_2, nodes, root, at_2), _step(keys, row_3, nodes, root, at_3)
+                at_4, at_5 = _step(keys, row_4, nodes, root, at_4), _step(keys, row_5, nodes, root, at_5)
+                at_6, at_7 = _step(keys, row_6, nodes, root, at_6), _step(keys, row_7, nodes, root, at_7)
+            sum_0 += values[at_0]
+            sum_1 += values[at_1]
+            sum_2 += values[at_2]
+            sum_3 += values[at_3]
+            sum_4 += values[at_4]
+            sum_5 += values[at_5]
+            sum_6 += values[at_6]
+            sum_7 += values[at_7]
+            if tree == _ASKED_AFTER:
+                highest = max(max(sum_0, sum_1, sum_2, sum_3), max(sum_4, sum_5, sum_6, sum_7))
+                if highest < _HOPELESS:
+                    break
+        sums = (sum_0, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7)
+        for lane in range(min(8, scores.size - first)):
             scores[first + lane] = 1 / (1 + np.exp(-sums[lane]))

@@ -360,6 +360,74 @@ def _articles_before(containers: Any) -> Any:
     return number
 
 
+@bare_kernel
+def _describe_texts(
+    blocks: Any,
+    containers: Any,
+    lengths: Any,
+    linked: Any,
+    copies: Any,
+    short_texts: Any,
+    declared: Any,
+    good: Any,
+    features: Any,
+) -> None:
+    """Describe the text of each block, and sum up in *good* the lengths of those that look like running text."""
+    for row in range(blocks.shape[0]):
+        good[row + 1] = good[row] + (lengths[row] if linked[row] < 0.35 and lengths[row] > 60 else 0.0)
+        tag = containers[blocks[row, B_CONTAINER], C_TAG]
+        _describe_text(blocks[row], tag, lengths[row], linked[row], copies[row], short_texts, features[row])
+        features[row, 17] = declared[row]
+
+
+@bare_kernel
+def _describe_place(
+    row: int, count: int, containers: Any, container: int, headline: int, articles: Any, good: Any, x: Any
+) -> None:
+    x[1], x[2], x[3] = row / count, log1p(row), log1p(count - 1 - row)
+    x[4], x[5] = containers[container, C_DEPTH], containers[container, C_ITEMS]
+    x[7] = -1
+    if headline >= 0:
+        distance = row - headline
+        x[6] = log1p(distance) if distance >= 0 else -log1p(-distance)
+        x[7] = 1 if distance > 0 else 0 if distance < 0 else 2
+        x[8] = (good[row] - good[headline]) / max(good[count], 1.0)
+    x[10] = articles[container]
+
+
+@bare_kernel
+def _describe_surroundings(
+    blocks: Any,
+    containers: Any,
+    weights: Any,
+    lengths: Any,
+    sums: Any,
+    templates: Any,
+    groups: Any,
+    articles: Any,
+    good: Any,
+    headline: int,
+    first_comment: int,
+    total: float,
+    page: Any,
+    features: Any,
+) -> None:
+    """Describe what is around the text of each block."""
+    before = 0.0
+    count = blocks.shape[0]
+    for row in range(count):
+        container = blocks[row, B_CONTAINER]
+        x = features[row]
+        _describe_place(row, count, containers, container, headline, articles, good, x[_PLACE:])
+        x[_PLACE], x[_PLACE + 9] = (before + lengths[row] / 2) / total, row >= first_comment
+        before += lengths[row]
+        _describe_path(containers, weights, container, x[_PATH:])
+        _describe_containers(containers, sums, templates, groups, container, total, x[_CONTAINERS:])
+        _describe_neighbours(blocks, containers, features, groups, good, row, x[_AROUND:])
+        for column in range(page.size):
+            x[_PAGE + column] = page[column]
+
+
 @kernel
 def describe(
     blocks: Any,
@@ -389,44 +457,30 @@ def describe(
         templates[groups[row], _T_LENGTH] += sums[row, _SUM_LENGTH]
         templates[groups[row], _T_LINKED] += sums[row, _SUM_LINKED]
     alike = np.empty(count, np.int64)
-    copies = np.zeros(_group(blocks[:, B_HASH], _table_size(count), alike), np.int64)
+    numbers = np.zeros(_group(blocks[:, B_HASH], _table_size(count), alike), np.int64)
     for row in range(count):
-        copies[alike[row]] += 1
-    page = np.empty(18 + _SCHEMAS, np.float32)
-    total, first_comment = _describe_page(blocks, containers, lengths, linked, copies[alike], facts, page)
-    page[17] = 0
+        numbers[alike[row]] += 1
+    copies = numbers[alike]
+    page = np.zeros(18 + _SCHEMAS, np.float32)
+    total, first_comment = _describe_page(blocks, containers, lengths, linked, copies, facts, page)
     for row in range(count):
         page[17] += max(declared[row], 0) * lengths[row] / total
-    articles = _articles_before(containers)
     good = np.zeros(count + 1)
-    for row in range(count):
-        good[row + 1] = good[row] + (lengths[row] if linked[row] < 0.35 and lengths[row] > 60 else 0.0)
-        container = blocks[row, B_CONTAINER]
-        _describe_text(
-            blocks[row],
-            containers[container, C_TAG],
-            lengths[row],
-            linked[row],
-            copies[alike[row]],
-            short_texts,
-            features[row],
-        )
-        features[row, 17] = declared[row]
-    before = 0.0
-    for row in range(count):
-        container = blocks[row, B_CONTAINER]
-        x = features[row, _PLACE:]
-        x[0], x[1], x[2], x[3] = (before + lengths[row] / 2) / total, row / count, log1p(row), log1p(count - 1 - row)
-        before += lengths[row]
-        x[4], x[5] = containers[container, C_DEPTH], containers[container, C_ITEMS]
-        x[7] = -1
-        if headline >= 0:
-            distance = row - headline
-            x[6] = log1p(distance) if distance >= 0 else -log1p(-distance)
-            x[7] = 1 if distance > 0 else 0 if distance < 0 else 2
-            x[8] = (good[row] - good[headline]) / max(good[count], 1.0)
-        x[9], x[10] = row >= first_comment, articles[container]
-        _describe_path(containers, weights, container, features[row, _PATH:])
-        _describe_containers(containers, sums, templates, groups, container, total, features[row, _CONTAINERS:])
-        _describe_neighbours(blocks, containers, features, groups, good, row, features[row, _AROUND:])
-        features[row, _PAGE : _PAGE + page.size] = page
+    _describe_texts(blocks, containers, lengths, linked, copies, short_texts, declared, good, features)
+    articles = _articles_before(containers)
+    _describe_surroundings(
+        blocks,
+        containers,
+        weights,
+        lengths,
+        sums,
+        templates,
+        groups,
+        articles,
+        good,
+        headline,
+        first_comment,
+        total,
+        page,
+        features,
+    )
