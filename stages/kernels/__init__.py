@@ -62,8 +62,9 @@ def _without_constants(dispatcher: Any) -> None:
 
     numba takes every constant for a type of its own: the kernels of HTML were compiled up to ten times each, 25 s in all.
     """
-    from numba.core.types import unliteral
+    from numba import types
 
+    unliteral: Any = types.unliteral
     ask = dispatcher.get_call_template
 
     def get_call_template(args: Any, kws: Any) -> Any:
