@@ -81,16 +81,16 @@ def main() -> int:
             theirs = lexbor_words(page.html, frozenset({"noscript"}))  # read for want of anything else
         both = (ours & theirs).total()
         rows.append((page.name, ours, theirs, both))
-    both, ours, theirs = (
-        sum(row[3] for row in rows),
-        sum(row[1].total() for row in rows),
-        sum(row[2].total() for row in rows),
-    )
+    common = sum(row[3] for row in rows)
+    our_total, their_total = sum(row[1].total() for row in rows), sum(row[2].total() for row in rows)
     recalls = sorted(row[3] / row[2].total() if row[2] else 1.0 for row in rows)
     precisions = sorted(row[3] / row[1].total() if row[1] else 1.0 for row in rows)
-    print(f"| {len(rows)} pages, {theirs:,} words | all words | mean of pages | tenth lowest | lowest |")
+    print(f"| {len(rows)} pages, {their_total:,} words | all words | mean of pages | tenth lowest | lowest |")
     print("| --- | --- | --- | --- | --- |")
-    for name, share, pages in (("recall", both / theirs, recalls), ("precision", both / ours, precisions)):
+    for name, share, pages in (
+        ("recall", common / their_total, recalls),
+        ("precision", common / our_total, precisions),
+    ):
         print(
             f"| {name} | {share:.5f} | {sum(pages) / len(pages):.5f} | {pages[min(9, len(pages) - 1)]:.4f} | {pages[0]:.4f} |"
         )

@@ -23,7 +23,8 @@ Extractor = Callable[[Sequence[Page]], tuple[list[str], list["str | None"]]]
 def _trafilatura(**options: bool) -> Extract:
     from trafilatura import extract
 
-    return functools.partial(extract, include_comments=False, include_tables=True, include_formatting=False, **options)
+    chosen: Any = {"include_comments": False, "include_tables": True, "include_formatting": False, **options}
+    return functools.partial(extract, **chosen)
 
 
 def _resiliparse(*, main_content: bool) -> Extract:

@@ -77,8 +77,8 @@ def _evidence(page: LabelledPage) -> tuple[dict[str, tuple[float, float]], dict[
             sums[word][0] += content[container]
             sums[word][1] += total[container]
     texts: dict[int, list[int]] = defaultdict(list)
-    for row in np.flatnonzero(known & (page.hashes != 0)):
-        texts[int(page.hashes[row])].append(int(page.labels[row]))
+    for text in np.flatnonzero(known & (page.hashes != 0)).tolist():
+        texts[int(page.hashes[text])].append(int(page.labels[text]))
     words = {word: (share / weight, min(1.0, weight / 30)) for word, (share, weight) in sums.items()}
     return words, {text: (float(np.mean(found)), 1.0) for text, found in texts.items()}
 
@@ -164,7 +164,7 @@ class _Described:
 
     def with_context(self, scores: Matrix) -> Matrix:
         """Return all features; *scores* are those of the first stage."""
-        described = self.features.copy()
+        described: Matrix = self.features.copy()
         context = described[:, FEATURES:]
         describe_context(self.blocks, self.containers, self.lengths, self.groups, scores, context)
         return described
@@ -188,7 +188,12 @@ def _fit(
 
 def _trees(model: Any) -> tuple[npt.NDArray[Any], ...]:
     """Return the trees of a LightGBM model as `kernels/boosted_trees.py` takes them."""
-    roots, depths, child, feature, threshold, value = [], [], [], [], [], []
+    roots: list[int] = []
+    depths: list[int] = []
+    child: list[int] = []
+    feature: list[int] = []
+    threshold: list[Any] = []
+    value: list[float] = []
     for tree in model.dump_model()["tree_info"]:
         waiting = [(tree["tree_structure"], 0)]
         base = len(child)
@@ -233,12 +238,13 @@ _PARTS = ("roots", "depths", "child", "feature", "threshold", "value")
 
 
 def _save(path: Path, tables: dict[str, npt.NDArray[Any]], first: Any, second: Any) -> None:
-    stages = {
+    stages: dict[str, Any] = {
         f"{stage}_{part}": array
         for stage, model in (("first", first), ("second", second))
         for part, array in zip(_PARTS, _trees(model), strict=True)
     }
-    np.savez_compressed(path, shape=np.array([FEATURES, CONTEXT]), **tables, **stages)
+    arrays: dict[str, Any] = {"shape": np.array([FEATURES, CONTEXT]), **tables, **stages}
+    np.savez_compressed(path, **arrays)
 
 
 def _report(pages: Sequence[LabelledPage], scores: Sequence[Matrix], cut: float = 0.45) -> dict[str, tuple[int, float]]:
