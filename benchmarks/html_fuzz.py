@@ -33,7 +33,7 @@ from corpusmill.stages.kernels import html_render
 from corpusmill.stages.main_content import content_model, kept_blocks, render_text
 
 _SECRET = b"zqxsecretxqz"
-_CLOSING = b"""'>">--></script></style></title></textarea></xmp></iframe></noembed></noframes>"""
+CLOSING = b"""'>">--></script></style></title></textarea></xmp></iframe></noembed></noframes>"""
 """Ends whatever is open but `<plaintext>`: a tag, a comment, a raw element."""
 _HIDING = (
     b"<script>%s</script>",
@@ -203,7 +203,7 @@ def _letters(text: str) -> str:
 
 def check_hiding(page: bytes, rest: bytes, how: bytes) -> None:
     """Raise AssertionError if what a closed script, style, comment or attribute holds shows between two broken stretches."""
-    whole = page + _CLOSING + how % _SECRET + rest
+    whole = page + CLOSING + how % _SECRET + rest
     read = read_page(whole, no_class_words())
     text = _rendered(read, np.ones(len(read.blocks), np.bool_), html_render.LINKS_TEXT, False)
     assert _SECRET.decode() not in text, f"what {how.decode()} holds is shown: {whole!r}"

@@ -64,7 +64,7 @@ _HIGHEST = 64  # levels of the tree that are looked at around a boundary
 _DEEPEST_LIST = 8
 _LONGEST_LINK = 2000
 _NEWLINE, _RETURN, _SPACE, _TAB, _BAR, _DASH, _HASH, _MORE, _TICK = 10, 13, 32, 9, 124, 45, 35, 62, 96
-_AND, _SEMICOLON, _EQUALS = 38, 59, 61
+_AND, _SEMICOLON, _EQUALS, _BACKSLASH = 38, 59, 61, 92
 
 # What lies between two blocks.
 _CELL, _LINE, _PARAGRAPH = range(3)
@@ -148,7 +148,7 @@ def _write_link(page: Any, begin: int, end: int, references: Any, out: Any, to: 
 def _write_block(
     page: Any, block: Any, pieces: Any, references: Any, links: int, marked: bool, flat: bool, out: Any, start: int
 ) -> int:
-    """Write the text of a block from *start* on and return where it ends. *flat*: all on one line; *marked*: code in ticks."""
+    """Write the text of a block from *start* on and return where it ends. *flat*: a cell; *marked*: code in ticks."""
     to, pending = start, 0
     linked = opened = code_due = coded = False
     link_begin = link_end = 0
@@ -214,6 +214,9 @@ def _write_block(
             if code_due:
                 out[to] = _TICK
                 to, code_due, coded = to + 1, False, True
+            if flat and code == _BAR:
+                out[to] = _BACKSLASH
+                to += 1
             if code < 128:
                 out[to] = code
                 to += 1

@@ -276,6 +276,8 @@ MARKDOWN = {
     "empty code": ("<p>a<code></code>b", "ab"),
     "preformatted": ("<pre><code>a\n  b</code></pre><p>c", "```\na\n  b\n```\n\nc"),
     "table": ("<table><tr><th>a<th>b<tr><td>c<td>d</table>e", "| a | b |\n|---|---|\n| c | d |\n\ne"),
+    "bars, lines and spaces in cells": ("<table><tr><td>a|b<br>c<td><pre>d\n  e</pre>", "| a\\|b c | d e |\n|---|---|"),
+    "paragraphs of a cell": ("<table><tr><td><p>a<p>b<td>c</table>", "| a b | c |\n|---|---|"),
     "link": ("<p>a <a href=b>c</a> d", "a [c](b) d"),
     "target with references": (
         "<a href='?a=1&amp;b=2&copy=3&section=4&lt;&#38;'>x</a>",
