@@ -23,12 +23,9 @@ from corpusmill.stages.base import Apply, DocumentStage
 from corpusmill.stages.encoding import decode_html
 from corpusmill.stages.html_engines import any_text, engine_of
 from corpusmill.stages.html_page import no_class_words, read_page
-from corpusmill.stages.main_content import Favor, Layout, Links
 from corpusmill.stages.page_metadata import page_metadata
 
 __all__ = ["StripHtml", "transport_charset"]
-
-Engine = Literal["fast", "resiliparse", "trafilatura", "bs4", "text"]
 
 
 class StripHtml(DocumentStage, frozen=True, kw_only=True):
@@ -62,10 +59,10 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
         "tdm_reservation": pa.bool_(),
     }
 
-    engine: Engine = "fast"
+    engine: Literal["fast", "resiliparse", "trafilatura", "bs4", "text"] = "fast"
     """`fast`: main content by a model of its own. `resiliparse`, `trafilatura` (an extra): main content by theirs. `bs4`: all
     visible text by BeautifulSoup and html.parser. `text`: all visible text; about half of a news page is boilerplate."""
-    favor: Favor = "balanced"
+    favor: Literal["precision", "balanced", "recall"] = "balanced"
     """What `fast` and `trafilatura` do in doubt: `precision` leaves it out, `recall` takes it in."""
     comments: bool = True
     """Keep what readers wrote below an article, where the engine takes it for content; without it, never (`fast`)."""
@@ -73,9 +70,9 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
     """Keep the text of tables, a tab between cells and a line for each row (`fast`, `text`, `trafilatura`)."""
     lists: bool = False
     """A dash before list items (`fast`, `text`)."""
-    links: Links = "text"
+    links: Literal["drop", "text", "markdown"] = "text"
     """`text`: links are plain text. `drop`: without the text of links. `markdown`: as `[text](target)` (`fast`, `text`)."""
-    output: Layout = "text"
+    output: Literal["text", "markdown"] = "text"
     """`markdown`: headings, lists, quotations, tables and code with their marks (`fast`, `text`)."""
     metadata: bool = True
     """Read what the page declares of itself into signals."""
