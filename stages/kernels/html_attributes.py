@@ -147,7 +147,7 @@ def read_attributes(
             return at
         what = hash_lower(page, name, name_end)
         if wanted == A_BLOCK:
-            if what in (_CLASS, _ID, _ROLE, _PART):
+            if what == _CLASS or what == _ID or what == _ROLE or what == _PART:
                 if what == _CLASS:
                     attributes[A_SIGNATURE] = _class_signature(page, begin, finish)
                 class_words(page, begin, min(finish, begin + _LONGEST_CLASS), container, tables, known, state)
@@ -164,7 +164,7 @@ def read_attributes(
             if what == _TYPE:
                 for place in range(begin, finish):
                     attributes[A_JSON] |= page[place] == 43  # application/ld+json
-            elif what in (_PROPERTY, _NAME):
+            elif what == _PROPERTY or what == _NAME:
                 attributes[A_PROPERTY] = hash_lower(page, begin, finish)
             elif what == _CONTENT:
                 attributes[A_CONTENT] = hash_lower(page, begin, finish)

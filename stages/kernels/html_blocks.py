@@ -194,7 +194,7 @@ def next_word(page: Any, at: int, end: int) -> tuple[int, int]:
     while at < end:
         byte = np.int64(page[at])
         group = CLASSES[byte]
-        if group in (DIGIT, LOWER, UPPER) or byte >= 128:
+        if (group == DIGIT or group == LOWER or group == UPPER) or byte >= 128:
             hashed = ((hashed ^ (byte | 32 if group == UPPER else byte)) * HASH_FACTOR) & HASH_MASK
             letters += 1
         elif letters:

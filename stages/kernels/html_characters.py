@@ -84,7 +84,7 @@ def _named(page: Any, at: int, end: int, references: Any) -> tuple[int, int, int
         closed = place < end and page[place] == 59
         if length > 1 and (closed or length <= _LONGEST_OPEN):
             entry = hashed & last
-            while references[entry, R_HASH] not in (0, hashed):
+            while references[entry, R_HASH] != 0 and references[entry, R_HASH] != hashed:
                 entry = (entry + 1) & last
             if references[entry, R_HASH] and (closed or references[entry, R_OPEN]):
                 found, row = place + closed, entry
@@ -98,10 +98,12 @@ def _as_shown(code: int) -> int:
         if CLASSES[code] == BLANK:
             return _BLANK
         return _NONE if code < 32 or code == 127 else code
-    if code in (0xA0, 0x3000, 0x2028, 0x2029, 0x202F, 0x205F) or 0x2000 <= code <= 0x200A:
+    if (
+        code == 0xA0 or code == 0x3000 or code == 0x2028 or code == 0x2029 or code == 0x202F or code == 0x205F
+    ) or 0x2000 <= code <= 0x200A:
         return _BLANK
     # Controls from 0x80 to 0x9F stay: where text was read in the wrong encoding they are halves of letters that can be repaired.
-    return _NONE if code in (0x200B, 0xFEFF, 0xAD) else code
+    return _NONE if (code == 0x200B or code == 0xFEFF or code == 0xAD) else code
 
 
 @bare_kernel

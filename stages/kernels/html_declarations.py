@@ -128,7 +128,7 @@ def declarations(page: Any, marks: Any, keys: Any, values: Any) -> Any:
                         value, value_end = first, last
                 elif hashed == _PUBDATE or (hashed == _ITEMPROP and _has_word(page, first, last, _DATE_PUBLISHED)):
                     is_wanted = True
-            elif kind in (HTML_MARK, BODY_MARK) and hashed in (_LANG, _XML_LANG):
+            elif (kind == HTML_MARK or kind == BODY_MARK) and (hashed == _LANG or hashed == _XML_LANG):
                 count = _add(found, count, kind, name, name_end, first, last)
         if kind == META_MARK:
             for naming in range(_NAMINGS.size):

@@ -31,7 +31,7 @@ def collect_runs(text: Any, runs: Any) -> int:
         if one:
             run = _run(one, two, three)
             place = run & last
-            while runs[place] not in (0, run):
+            while runs[place] != 0 and runs[place] != run:
                 place = (place + 1) & last
             if runs[place] == 0:
                 runs[place] = run
@@ -62,7 +62,7 @@ def declared_shares(page: Any, blocks: Any, pieces: Any, runs: Any, shares: Any)
                 if one:
                     run = _run(one, two, three)
                     place = run & last
-                    while runs[place] not in (0, run):
+                    while runs[place] != 0 and runs[place] != run:
                         place = (place + 1) & last
                     count += 1
                     found += runs[place] == run

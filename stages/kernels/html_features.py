@@ -252,7 +252,13 @@ def _describe_text(block: Any, tag: int, length: float, linked: float, copies: i
     x[4], x[5] = log1p(block[B_WORDS]), min(characters / words, 40.0)
     x[6], x[7], x[8] = block[B_DIGITS] / characters, block[B_UPPER] / characters, block[B_WIDE] / characters
     last, first = block[B_LAST], block[B_FIRST]
-    x[9] = 2 if last in (46, 33, 63, 34) else 1 if last in (58, 44, 59) else 0
+    x[9] = (
+        2
+        if (last == 46 or last == 33 or last == 63 or last == 34)
+        else 1
+        if (last == 58 or last == 44 or last == 59)
+        else 0
+    )
     x[10] = 6 if first >= 128 else CLASSES[first]
     x[11], x[12], x[13], x[14] = log1p(block[B_LINKS]), block[B_BREAKS], block[B_TITLE], copies
     x[15] = tag - _H1 + 1 if _H1 <= tag <= _H6 else 0

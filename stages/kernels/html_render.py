@@ -94,18 +94,18 @@ def _between(containers: Any, one: int, other: int, broken: bool) -> int:
             break
         if containers[one, C_DEPTH] >= containers[other, C_DEPTH]:
             last_one = containers[one, C_TAG]
-            listed |= last_one in (_UL, _OL)
+            listed |= last_one == _UL or last_one == _OL
             paragraph |= _PARAGRAPHS[last_one] != 0
             one = max(containers[one, C_PARENT], 0)
         else:
             last_other = containers[other, C_TAG]
-            listed |= last_other in (_UL, _OL)
+            listed |= last_other == _UL or last_other == _OL
             paragraph |= _PARAGRAPHS[last_other] != 0
             other = max(containers[other, C_PARENT], 0)
     common = containers[one, C_TAG]
-    if common == _TR and last_one in (_TD, _TH) and last_other in (_TD, _TH):
+    if common == _TR and (last_one == _TD or last_one == _TH) and (last_other == _TD or last_other == _TH):
         return _CELL
-    if common in (_TABLE, _TBODY, _THEAD, _TFOOT):
+    if common == _TABLE or common == _TBODY or common == _THEAD or common == _TFOOT:
         return _LINE
     return _PARAGRAPH if paragraph or (listed and containers[one, C_ITEMS] == 0) else _LINE
 
@@ -138,7 +138,7 @@ def _write_link(page: Any, begin: int, end: int, references: Any, out: Any, to: 
             ):  # in attributes `&copy=1` and `&sections` are no references
                 after, code = at + 1, np.int64(_AND)
         at = after
-        if code > 32 and code not in (40, 41, 60, 62):
+        if code > 32 and (code != 40 and code != 41 and code != 60 and code != 62):
             to = np.int64(encode(np.uint64(code), out, np.uint64(to)))
     out[to] = 41
     return to + 1
@@ -172,10 +172,10 @@ def _write_block(
         if linked and links == LINKS_DROPPED:
             pending = max(pending, 1)
             continue
-        verbatim = kind in (VERBATIM, RAW_TEXT) and not flat
+        verbatim = (kind == VERBATIM or kind == RAW_TEXT) and not flat
         while at < end:
             byte, before = page[at], at
-            if verbatim and byte in (_NEWLINE, _SPACE, _TAB, _RETURN):
+            if verbatim and (byte == _NEWLINE or byte == _SPACE or byte == _TAB or byte == _RETURN):
                 at += 1
                 if byte == _RETURN:
                     if at < end and page[at] == _NEWLINE:
@@ -229,7 +229,7 @@ def _write_block(
         to += 1
     if opened:
         to = _write_link(page, link_begin, link_end, references, out, to)
-    while to > start and out[to - 1] in (_NEWLINE, _SPACE, _TAB):
+    while to > start and (out[to - 1] == _NEWLINE or out[to - 1] == _SPACE or out[to - 1] == _TAB):
         to -= 1
     return to
 

@@ -91,7 +91,7 @@ def next_attribute(page: Any, at: int, end: int) -> tuple[int, int, int, int, in
     name = at
     while at < end:
         byte = page[at]
-        if byte in (_MORE, _SLASH) or CLASSES[byte] == BLANK or (byte == _EQUALS and at > name):
+        if (byte == _MORE or byte == _SLASH) or CLASSES[byte] == BLANK or (byte == _EQUALS and at > name):
             break
         at += 1
     name_end = at
@@ -105,7 +105,7 @@ def next_attribute(page: Any, at: int, end: int) -> tuple[int, int, int, int, in
         if at >= end:
             return -1, name, name, at, at
         quote = page[at]
-        if quote in (_QUOTE, _APOSTROPHE):
+        if quote == _QUOTE or quote == _APOSTROPHE:
             value = at + 1
             value_end = find_byte(page, value, end, quote)
             at = value_end + 1

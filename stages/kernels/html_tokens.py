@@ -214,7 +214,7 @@ def _inline(
             state[S_LINK_DEPTH] = state[S_DEPTH]
             state[S_LINKS] += 1
             state[S_HREF], state[S_HREF_END] = attributes[A_HREF], attributes[A_HREF_END]
-    elif tag in (_CODE, _KBD, _SAMP, _TT):
+    elif tag == _CODE or tag == _KBD or tag == _SAMP or tag == _TT:
         add_piece(pieces, state, begin, end, CODE_END if closing else CODE)
     elif not closing:
         if tag == _IMG:
@@ -372,7 +372,7 @@ def tokenize(
                 attributes[column] = 0
             if tag == CUSTOM:
                 class_words(page, name_begin, at, container, tables, known, state)
-        elif not closing and not skipped and tag in (_A, _META, _SCRIPT):
+        elif not closing and not skipped and (tag == _A or tag == _META or tag == _SCRIPT):
             wanted = A_LINK if tag == _A else A_META
             for column in range(ATTRIBUTE_COLUMNS):
                 attributes[column] = 0
@@ -429,7 +429,7 @@ def tokenize(
             open_container(tag, name, begin, containers, weights, stack, opened, attributes, state)
             if tag == _PLAINTEXT:
                 raw_until = end
-        elif tag in (_HTML, _BODY):
+        elif tag == _HTML or tag == _BODY:
             if not closing:
                 _mark(marks, state, HTML_MARK if tag == _HTML else BODY_MARK, begin, at)
         elif flags & NOTED:

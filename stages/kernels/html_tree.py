@@ -106,7 +106,7 @@ def _close_to(containers: Any, stack: Any, opened: Any, state: Any, place: int) 
     while depth >= place:
         tag = containers[stack[depth], C_TAG]
         opened[tag] -= 1
-        if tag in (_PRE, _LISTING):
+        if tag == _PRE or tag == _LISTING:
             state[S_VERBATIM] -= 1
         depth -= 1
     state[S_DEPTH] = depth
@@ -119,10 +119,12 @@ def _close_to(containers: Any, stack: Any, opened: Any, state: Any, place: int) 
 def close_container(tag: int, containers: Any, stack: Any, opened: Any, state: Any) -> None:
     """Obey an end tag: close to the nearest open container of its name. Table cells are a wall for what is not of a table."""
     heading = _H1 <= tag <= _H6
-    if tag in (_BODY, _HTML) or (opened[tag] == 0 and not heading):
+    if (tag == _BODY or tag == _HTML) or (opened[tag] == 0 and not heading):
         return
     depth = state[S_DEPTH]
-    of_table = tag in (_TD, _TH, _TR, _TABLE, _TBODY, _THEAD, _TFOOT)
+    of_table = (
+        tag == _TD or tag == _TH or tag == _TR or tag == _TABLE or tag == _TBODY or tag == _THEAD or tag == _TFOOT
+    )
     for place in range(depth, max(0, depth - _REACH), -1):
         other = containers[stack[place], C_TAG]
         if other == tag or (heading and _H1 <= other <= _H6):
@@ -148,26 +150,26 @@ def close_implied(tag: int, containers: Any, stack: Any, opened: Any, state: Any
         elif _H1 <= tag <= _H6 and _H1 <= top <= _H6:
             close = depth
     lowest = max(0, depth - _IMPLIED_REACH)
-    if tag in (_LI, _DT, _DD):
+    if tag == _LI or tag == _DT or tag == _DD:
         for place in range(depth if close < 0 else close - 1, lowest, -1):
             other = containers[stack[place], C_TAG]
-            if other == tag or (tag != _LI and (other in (_DT, _DD))):
+            if other == tag or (tag != _LI and (other == _DT or other == _DD)):
                 close = place
                 break
             if TAG_FLAGS[other] & SPECIAL:
                 break
-    elif tag in (_TR, _TD, _TH, _TBODY, _THEAD, _TFOOT):
-        cell = tag in (_TD, _TH)
+    elif tag == _TR or tag == _TD or tag == _TH or tag == _TBODY or tag == _THEAD or tag == _TFOOT:
+        cell = tag == _TD or tag == _TH
         for place in range(depth, lowest, -1):
             other = containers[stack[place], C_TAG]
             if other == _TABLE or (cell and other == _TR):
                 break
             if cell:
-                found = other in (_TD, _TH)
+                found = other == _TD or other == _TH
             elif tag == _TR:
                 found = other == _TR
             else:
-                found = other in (_TBODY, _THEAD, _TFOOT)
+                found = other == _TBODY or other == _THEAD or other == _TFOOT
             if found:
                 close = place
                 break
@@ -199,5 +201,5 @@ def open_container(
     stack[state[S_DEPTH]] = number
     state[S_CURRENT] = number
     opened[tag] += 1
-    if tag in (_PRE, _LISTING):
+    if tag == _PRE or tag == _LISTING:
         state[S_VERBATIM] += 1
