@@ -347,7 +347,7 @@ def test_broken_pages() -> None:
         shown = b"<plaintext" in page.lower()
         found = read(bytes(page) + closing.encode() + bytes(page[: number % 200]))
         keep = np.ones(len(found.blocks), np.bool_)
-        text, marked = (render_text(found, keep, links="markdown", layout=kind) for kind in ("text", "markdown"))  # type: ignore[arg-type]
+        text, marked = (render_text(found, keep, links="markdown", layout=kind) for kind in ("text", "markdown"))
         assert shown or "hush" not in text + marked
         begins, ends = found.pieces[:, layout.P_BEGIN], found.pieces[:, layout.P_END]
         assert ((begins >= 0) & (begins <= ends) & (ends <= len(found.data))).all()
