@@ -27,7 +27,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "tokenize": {"tokenizer": "bytes"},
 }
 ENGINES = ["resiliparse", "bs4", "text", *(["trafilatura"] if importlib.util.find_spec("trafilatura") else [])]
-MODES = {
+MODES: dict[str, dict[str, Any]] = {
     "remove_repeated_lines of a host": {"scope": "host", "maximum_documents": 1},
     **{f"strip_html by {engine}": {"engine": engine} for engine in ENGINES},
 }

@@ -8,7 +8,7 @@ import statistics
 from collections import Counter
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -122,12 +122,12 @@ LEAVES = st.tuples(st.just("leaf"), WORDS, st.just(""))
 INVISIBLE = st.tuples(st.sampled_from(NOT_SHOWN), st.just("unseen words"), st.just(""))
 
 
-def elements(children: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+def elements(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.tuples(st.sampled_from(SHOWN), st.lists(children, max_size=4), st.sampled_from(CLASSES))
 
 
-def rendered(node: object, closed: bool) -> str:
-    name, inside, attributes = node  # type: ignore[misc]
+def rendered(node: Any, closed: bool) -> str:
+    name, inside, attributes = node
     if name == "leaf":
         return f"{inside} "
     if name in NOT_SHOWN:
@@ -135,20 +135,17 @@ def rendered(node: object, closed: bool) -> str:
     return f"<{name}{attributes}>{''.join(rendered(child, closed) for child in inside)}{f'</{name}>' if closed else ''}"
 
 
-def has_text(node: object) -> bool:
-    name, inside, _ = node  # type: ignore[misc]
+def has_text(node: Any) -> bool:
+    name, inside, _ = node
     return name == "leaf" or (name not in NOT_SHOWN and any(has_text(child) for child in inside))
 
 
-FAST = {
-    favor: StripHtml(favor=favor, metadata=False).build()  # type: ignore[arg-type]
-    for favor in ("precision", "balanced", "recall")
-}
+FAST = {favor: StripHtml(favor=favor, metadata=False).build() for favor in ("precision", "balanced", "recall")}
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.recursive(LEAVES | INVISIBLE, elements, max_leaves=12), max_size=5), st.booleans())
-def test_a_page_with_visible_text_is_never_empty(nodes: list[object], closed: bool) -> None:
+def test_a_page_with_visible_text_is_never_empty(nodes: list[Any], closed: bool) -> None:
     page = "<html><body>" + "".join(rendered(node, closed) for node in nodes)
     for apply in FAST.values():
         document = Document(html=page)
@@ -233,6 +230,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     parts = ("roots", "depths", "child", "feature", "threshold", "value")
     names = ["words", "word_weights", "word_categories", "texts", "text_weights"]
     names += [f"{stage}_{part}" for stage in ("first", "second") for part in parts]
-    np.savez(path, **{name: np.zeros(1, np.int64) for name in names}, shape=np.array([3, 4]))
+    arrays: dict[str, Any] = {name: np.zeros(1, np.int64) for name in names}
+    np.savez(path, **arrays, shape=np.array([3, 4]))
     with pytest.raises(RecipeError, match="was trained with 3 and 4 features"):
         ContentModel.load(path)
