@@ -71,7 +71,7 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
     lists: bool = False
     """A dash before list items (`fast`, `text`)."""
     links: Literal["drop", "text", "markdown"] = "text"
-    """`text`: links are plain text. `drop`: without the text of links. `markdown`: with their targets, as Markdown has them (`fast`, `text`)."""
+    """`text`: links are plain text. `drop`: without the text of links. `markdown`: with their targets (`fast`, `text`)."""
     output: Literal["text", "markdown"] = "text"
     """`markdown`: headings, lists, quotations, tables and code with their marks (`fast`, `text`)."""
     metadata: bool = True
