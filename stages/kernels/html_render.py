@@ -37,7 +37,7 @@ LINKS_DROPPED, LINKS_TEXT, LINKS_MARKED = range(3)
 _H1, _H6, _LI, _UL, _OL, _TD, _TH, _TR, _TABLE, _TBODY, _THEAD, _TFOOT = (
     TAGS[name] for name in ["h1", "h6", "li", "ul", "ol", "td", "th", "tr", "table", "tbody", "thead", "tfoot"]
 )
-_PRE, _QUOTE = int(TAG_BITS[TAGS["pre"]]), int(TAG_BITS[TAGS["blockquote"]])
+_FENCED, _PRE, _QUOTE = TAGS["pre"], int(TAG_BITS[TAGS["pre"]]), int(TAG_BITS[TAGS["blockquote"]])
 _PARAGRAPHS = np.zeros(max(TAGS.values()) + 2, np.uint8)
 """Tags around which an empty line is due."""
 for _name in [
@@ -63,8 +63,13 @@ for _name in [
 _HIGHEST = 64  # levels of the tree that are looked at around a boundary
 _DEEPEST_LIST = 8
 _LONGEST_LINK = 2000
+_MOST_EMPTY, _CELL_REACH = (
+    16,
+    256,
+)  # cells without text between two others, and containers among which they are looked for
 _NEWLINE, _RETURN, _SPACE, _TAB, _BAR, _DASH, _HASH, _MORE, _TICK = 10, 13, 32, 9, 124, 45, 35, 62, 96
-_AND, _SEMICOLON, _EQUALS, _BACKSLASH = 38, 59, 61, 92
+_AND, _SEMICOLON, _EQUALS, _BACKSLASH, _PERCENT = 38, 59, 61, 92, 37
+_HEXADECIMAL = np.frombuffer(b"0123456789ABCDEF", np.uint8)
 
 # What lies between two blocks.
 _CELL, _LINE, _PARAGRAPH = range(3)
@@ -76,7 +81,7 @@ def room_for(blocks: Any, pieces: Any, keep: Any) -> int:
     size = 64
     for row in range(blocks.shape[0]):
         if keep[row]:
-            size += 96
+            size += 256
             for piece in range(blocks[row, B_PIECE], blocks[row, B_PIECES]):
                 size += 3 * (pieces[piece, P_END] - pieces[piece, P_BEGIN]) + 8
     return size
@@ -123,11 +128,38 @@ def _nearest(containers: Any, here: int, tag: int) -> int:
 
 
 @bare_kernel
+def _empty_cells(containers: Any, line: int, before: int, here: int) -> int:
+    """Return how many cells without text lie in a row between the cells that hold two containers; *before* is -1 at its start."""
+    first = line
+    for _ in range(_HIGHEST):
+        if before <= line:
+            break
+        first = before
+        before = containers[before, C_PARENT]
+    for _ in range(_HIGHEST):
+        if here <= line or containers[here, C_PARENT] == line:
+            break
+        here = containers[here, C_PARENT]
+    found = 0
+    for place in range(first + 1, min(here, first + _CELL_REACH)):
+        tag = containers[place, C_TAG]
+        found += containers[place, C_PARENT] == line and (tag == _TD or tag == _TH)
+    return min(found, _MOST_EMPTY)
+
+
+@bare_kernel
+def _write_escaped(code: int, out: Any, to: int) -> int:
+    """Write an ASCII character as URLs escape it."""
+    out[to], out[to + 1], out[to + 2] = _PERCENT, _HEXADECIMAL[code >> 4], _HEXADECIMAL[code & 15]
+    return to + 3
+
+
+@bare_kernel
 def _write_link(page: Any, begin: int, end: int, references: Any, out: Any, to: int) -> int:
-    """Write `](target)`."""
+    """Write `](target)`: without line breaks and blanks around it, and with what would end it in Markdown escaped."""
     out[to], out[to + 1] = 93, 40
     to += 2
-    at = begin
+    at, blanks, start = begin, 0, to
     while at < end and end - begin <= _LONGEST_LINK:
         after, code, _ = next_character(page, at, end, False, references)
         named = page[at] == _AND and page[at + 1] != _HASH
@@ -137,18 +169,36 @@ def _write_link(page: Any, begin: int, end: int, references: Any, out: Any, to: 
                 follows == _EQUALS or CLASSES[follows] >= DIGIT
             ):  # in attributes `&copy=1` and `&sections` are no references
                 after, code = at + 1, np.int64(_AND)
+        byte = page[at]
         at = after
-        if code > 32 and (code != 40 and code != 41 and code != 60 and code != 62):
-            to = np.int64(encode(np.uint64(code), out, np.uint64(to)))
+        if code == _SPACE:
+            blanks += to > start and byte != _NEWLINE and byte != _RETURN and byte != _TAB
+        elif code > _SPACE:
+            for _ in range(blanks):
+                to = _write_escaped(_SPACE, out, to)
+            blanks = 0
+            if code == 40 or code == 41 or code == 60 or code == 62:
+                to = _write_escaped(code, out, to)
+            else:
+                to = np.int64(encode(np.uint64(code), out, np.uint64(to)))
     out[to] = 41
     return to + 1
 
 
 @bare_kernel
 def _write_block(
-    page: Any, block: Any, pieces: Any, references: Any, links: int, marked: bool, flat: bool, out: Any, start: int
+    page: Any,
+    block: Any,
+    pieces: Any,
+    references: Any,
+    links: int,
+    marked: bool,
+    flat: bool,
+    cell: bool,
+    out: Any,
+    start: int,
 ) -> int:
-    """Write the text of a block from *start* on and return where it ends. *flat*: a cell; *marked*: code in ticks."""
+    """Write the text of a block from *start* on and return where it ends. *flat*: on one line; *marked*: code in ticks."""
     to, pending = start, 0
     linked = opened = code_due = coded = False
     link_begin = link_end = 0
@@ -214,7 +264,7 @@ def _write_block(
             if code_due:
                 out[to] = _TICK
                 to, code_due, coded = to + 1, False, True
-            if flat and code == _BAR:
+            if cell and code == _BAR:
                 out[to] = _BACKSLASH
                 to += 1
             if code < 128:
@@ -312,16 +362,20 @@ def render(
                 to += 1
             elif gap == _CELL and not (marked and cells == 0):
                 if marked:
-                    out[to], out[to + 1], out[to + 2] = _SPACE, _BAR, _SPACE
-                    to += 3
-                    cells += 1
+                    empty = _empty_cells(containers, _nearest(containers, container, _TR), before, container)
+                    for _ in range(empty + 1):
+                        out[to], out[to + 1], out[to + 2] = _SPACE, _BAR, _SPACE
+                        to += 3
+                    cells += empty + 1
                 else:
                     out[to] = _TAB
                     to += 1
             else:
                 if cells:
                     to = _write_row_end(out, to, cells, first_row)
-                if fenced:
+                goes_on = fenced and _nearest(containers, container, _FENCED) == _nearest(containers, before, _FENCED)
+                goes_on = goes_on and _nearest(containers, container, _TR) < 0
+                if fenced and not goes_on:
                     out[to] = _NEWLINE
                     to = _write_fence(out, to + 1)
                 out[to] = _NEWLINE
@@ -329,16 +383,20 @@ def render(
                 if gap == _PARAGRAPH:
                     out[to] = _NEWLINE
                     to += 1
-                cells, fenced = 0, False
+                cells, fenced = 0, goes_on
         if marked and not cells:
             line = _nearest(containers, container, _TR)
             if line >= 0:
                 out[to], out[to + 1] = _BAR, _SPACE
                 to += 2
-                cells = 1
+                empty = _empty_cells(containers, line, -1, container)
+                for _ in range(empty):
+                    out[to], out[to + 1] = _BAR, _SPACE
+                    to += 2
+                cells = empty + 1
                 inside = _nearest(containers, line, _TABLE)
                 first_row, table = inside != table, inside
-            elif containers[container, C_BITS] & _PRE:
+            elif containers[container, C_BITS] & _PRE and not fenced:
                 to = _write_fence(out, to)
                 out[to] = _NEWLINE
                 to, fenced = to + 1, True
@@ -348,7 +406,9 @@ def render(
             if inside < 0 or inside != item or (marked and _H1 <= containers[container, C_TAG] <= _H6):
                 to = _write_prefix(containers, container, marked, out, to)
             item = inside
-        to = _write_block(page, block, pieces, references, links, marked and not fenced, cells > 0, out, to)
+        cell = cells > 0
+        flat = cell or (marked and _H1 <= containers[container, C_TAG] <= _H6)
+        to = _write_block(page, block, pieces, references, links, marked and not fenced, flat, cell, out, to)
         before = container
     if cells:
         to = _write_row_end(out, to, cells, first_row)

@@ -281,9 +281,18 @@ MARKDOWN = {
     "link": ("<p>a <a href=b>c</a> d", "a [c](b) d"),
     "target with references": (
         "<a href='?a=1&amp;b=2&copy=3&section=4&lt;&#38;'>x</a>",
-        "[x](?a=1&b=2&copy=3&section=4&)",
+        "[x](?a=1&b=2&copy=3&section=4%3C&)",
     ),
-    "target with blanks and brackets": ("<a href=' a(b) c\n'>x</a>", "[x](abc)"),
+    "target with blanks and brackets": ("<a href=' \t/a_(b)\n c d \n'>x</a>", "[x](/a_%28b%29%20c%20d)"),
+    "heading of two lines": ("<h2>a<br>b | c</h2>d", "## a b | c\n\nd"),
+    "code of a block for each line": (
+        "<pre><div>if a:</div><div>    b()</div></pre><pre>c</pre>d",
+        "```\nif a:\n    b()\n```\n\n```\nc\n```\n\nd",
+    ),
+    "cells without text": (
+        "<table><tr><th><th>a<th>b<tr><td>c<td><td>d<tr><td>e<td><p>f<p>g</table>",
+        "| | a | b |\n|---|---|---|\n| c |  | d |\n| e | f g |",
+    ),
     "first of two targets": ("<a href=a href=b>x</a>", "[x](a)"),
     "link without a target": ("<p><a name=x>a</a>", "a"),
     "empty link": ("<p>a<a href=b></a>c", "ac"),
@@ -297,6 +306,13 @@ MARKDOWN = {
 def test_markdown(name: str) -> None:
     page, expected = MARKDOWN[name]
     assert render(page, layout="markdown", links="markdown") == expected
+
+
+def test_rows_of_many_cells_without_text() -> None:
+    page = read("<table>" + ("<tr>" + "<td>" * 200 + "x" + "<td>" * 200 + "y") * 500)
+    rows = render_text(page, np.ones(len(page.blocks), np.bool_), layout="markdown").split("\n")
+    assert len(rows) == 501
+    assert {row.count("x") + row.count("y") for row in rows} == {0, 2}
 
 
 def test_links_dropped() -> None:
