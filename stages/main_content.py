@@ -109,7 +109,7 @@ def content_model() -> ContentModel:
 def kept_blocks(page: HtmlPage, model: ContentModel, favor: Favor = "balanced") -> Keep:
     """Return which blocks of a page are its main content. On a page with any block it keeps at least one."""
     from corpusmill.stages.kernels.html_layout import B_BYTES
-    from corpusmill.stages.kernels.html_select import select
+    from corpusmill.stages.kernels.html_select import complete_rows, select
 
     keep = np.zeros(len(page.blocks), np.bool_)
     if not len(keep):
@@ -120,6 +120,7 @@ def kept_blocks(page: HtmlPage, model: ContentModel, favor: Favor = "balanced") 
     select(page.blocks, page.containers, lengths, scores, *_CUTS[favor], keep)
     if favor != "precision":
         _keep_headline(page, scores, keep)
+        complete_rows(page.blocks, page.containers, keep)
     sizes = page.blocks[:, B_BYTES]
     kept = sizes[keep].sum()
     if kept < _CRUMB:  # next to nothing: lower the bar, and take the best there is in the end

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import re
 import statistics
 from collections import Counter
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.schemas import Document, RecipeError
-from corpusmill.stages.html_page import read_page
+from corpusmill.stages.html_page import no_class_words, read_page
+from corpusmill.stages.kernels.html_layout import B_CHARACTERS
+from corpusmill.stages.kernels.html_select import complete_rows, select
 from corpusmill.stages.main_content import ContentModel, Favor, content_model, kept_blocks, render_text
 from corpusmill.stages.strip_html import StripHtml
 
@@ -218,6 +222,62 @@ def test_a_page_without_blocks_gives_nothing(favor: Favor) -> None:
     keep = kept_blocks(page, content_model(), favor)
     assert len(keep) == 0
     assert render_text(page, keep) == ""
+
+
+MODELS = {2: "3b2c1504cc86a253371e3be3d816956fb8589376cfcbf0180acaed3447aa6803"}
+"""SHA-256 of the model of each version of the stage: runs are resumed by the version, so another model under it would mix two."""
+
+
+def test_another_model_is_another_version() -> None:
+    data = resources.files("corpusmill.stages") / "data" / "html_model_v1.npz"
+    assert hashlib.sha256(data.read_bytes()).hexdigest() == MODELS.get(StripHtml.version), (
+        "the model has changed: raise StripHtml.version and enter both here"
+    )
+
+
+def chosen(source: str, scores: list[float]) -> list[bool]:
+    """Return which blocks of a page with these scores are kept, above a cut of one half, as `kept_blocks` calls the kernels."""
+    page = read_page(source.encode(), no_class_words())
+    keep = np.zeros(len(page.blocks), np.bool_)
+    lengths = page.blocks[:, B_CHARACTERS].astype(np.float64)
+    select(page.blocks, page.containers, lengths, np.array(scores, np.float32), 0.5, 0.5, keep)
+    complete_rows(page.blocks, page.containers, keep)
+    kept: list[bool] = keep.tolist()
+    return kept
+
+
+HEADING = "How the wheel of a water mill is balanced by hand"
+CARD = f"<div class=card>{HEADING}</div>"
+
+
+@pytest.mark.parametrize(
+    ("source", "scores", "expected"),
+    [
+        (f"<ul><li><a href=#a>{HEADING}</a></ul><h2>{HEADING}</h2>", [0.8, 0.9], [False, True]),
+        (f"<ul><li><a href=#a>{HEADING}</a></ul><h2>{HEADING}</h2>", [0.9, 0.8], [True, False]),
+        (f"<ul><li><a href=#a>{HEADING}</a></ul><h2>{HEADING}</h2><p>{HEADING}", [0.8, 0.9, 0.9], [False, True, False]),
+        (f"<h2>{HEADING}</h2><ul><li><a href=#a>{HEADING}</a></ul>", [0.8, 0.9], [True, False]),
+        (f"<p>{HEADING}</p>{CARD}", [0.8, 0.9], [True, False]),
+        (CARD * 2, [0.8, 0.9], [True, True]),
+    ],
+)
+def test_of_a_text_that_comes_again_the_heading_is_kept(source: str, scores: list[float], expected: list[bool]) -> None:
+    assert chosen(source, scores) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "scores", "expected"),
+    [
+        ("<table><tr><th>1901<td>Wilhelm Röntgen<tr><td>a<td>b", [0.4, 0.6, 0.1, 0.1], [True, True, False, False]),
+        ("<table><tr><td>Wilhelm Röntgen<td>x", [0.1, 0.9], [False, True]),  # less than half
+        ("<table><tr><td><p>one<p>two", [0.1, 0.9], [False, True]),  # one cell
+        ("<table><tr><td>menu<td>" + "word " * 60, [0.1, 0.9], [False, True]),  # layout
+        ("<div>menu</div><div>words and more words</div>", [0.1, 0.9], [False, True]),
+        ("<table><tr><td><table><tr><td>a<td>bcd</table><td>menu", [0.1, 0.9, 0.1], [True, True, False]),
+    ],
+)
+def test_rows_of_tables_are_kept_whole(source: str, scores: list[float], expected: list[bool]) -> None:
+    assert chosen(source, scores) == expected
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
