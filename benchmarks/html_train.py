@@ -2,8 +2,9 @@
 
     python benchmarks/html_train.py MODEL_DIRECTORY wcxb_dev.jsonl.gz scrapinghub.jsonl.gz
 
-`model.npz` learns from all pages and goes into `stages/data/`; `model_0.npz` … learn without the pages of one fold of hosts, and
-`benchmarks/html_extraction.py quality … --fold-models MODEL_DIRECTORY` scores each page by the model that has not seen its host.
+`model.npz` learns from all pages and goes into `stages/data/`, with a new `StripHtml.version`, for the output changes;
+`model_0.npz` … learn without the pages of one fold of hosts, and `benchmarks/html_extraction.py quality … --fold-models
+MODEL_DIRECTORY` scores each page by the model that has not seen its host.
 
 Two stages of boosted trees (LightGBM, only needed here). What class words and short texts ("read more") say of a block is learned
 as the logarithm of odds, always without the pages that it is then applied to, or the trees would trust it too much; the same
