@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from corpusmill.schemas import RecipeError
 from corpusmill.stages.html_beautifulsoup import visible_text
-from corpusmill.stages.html_page import HtmlPage, no_class_words, read_page
+from corpusmill.stages.html_page import HtmlPage, no_class_words, read_page, with_structured_data
 from corpusmill.stages.html_resiliparse import Resiliparse, tidy
 from corpusmill.stages.html_salvage import salvaged
 from corpusmill.stages.main_content import content_model, kept_blocks, render_text
@@ -63,7 +63,7 @@ def _fast(settings: StripHtml) -> Find:
     table = int(TAG_BITS[TAGS["table"]])
 
     def find(source: bytes) -> tuple[str, str, HtmlPage | None]:
-        page = read_page(source, model.words)
+        page = with_structured_data(read_page(source, model.words))
         keep = kept_blocks(page, model, settings.favor)
         containers = page.containers[page.blocks[:, B_CONTAINER]]
         if not settings.comments:

@@ -22,7 +22,7 @@ from corpusmill.schemas import Document, Drop
 from corpusmill.stages.base import Apply, DocumentStage
 from corpusmill.stages.encoding import decode_html
 from corpusmill.stages.html_engines import any_text, engine_of
-from corpusmill.stages.html_page import no_class_words, read_page
+from corpusmill.stages.html_page import HtmlPage, no_class_words, read_page
 from corpusmill.stages.page_metadata import page_metadata
 
 __all__ = ["StripHtml", "transport_charset"]
@@ -108,33 +108,33 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
                 page, document.signals["encoding"] = decode_html(html, transport_charset(document.metadata))
                 source = html if document.signals["encoding"] == "utf-8" else page.encode("utf-8", "replace")
                 characters = len(page)
-            document.text, document.signals["html_engine"], marks = extract(source)
+            document.text, document.signals["html_engine"], read = extract(source)
             document.signals["text_share"] = len(document.text) / max(1, characters)
-            if self.metadata:
-                document.signals |= _declared(source, marks)
+            if self.metadata and read is not None:
+                document.signals |= _declared(read)
             return document if document.text else Drop("empty", value=0.0, limit=1.0)
 
         return apply
 
-    def _engine(self) -> Callable[[bytes], tuple[str, str, Any]]:
-        """Return what gives the text of a page (UTF-8), the name of the reading it is from, and the marks of its metadata."""
+    def _engine(self) -> Callable[[bytes], tuple[str, str, HtmlPage | None]]:
+        """Return what gives the text of a page (UTF-8), the name of the reading it is from, and the page if that was read."""
         find = engine_of(self)
         nothing = no_class_words()
 
-        def extract(source: bytes) -> tuple[str, str, Any]:
+        def extract(source: bytes) -> tuple[str, str, HtmlPage | None]:
             text, name, page = find(source)
             if not text.strip() and self.fallback:
                 text, name = any_text(self, source)
             if page is None and self.metadata:
                 page = read_page(source, nothing)
-            return text.strip("\n") if text.strip() else "", name, page and page.marks
+            return text.strip("\n") if text.strip() else "", name, page
 
         return extract
 
 
-def _declared(source: bytes, marks: Any) -> dict[str, Any]:
+def _declared(page: HtmlPage) -> dict[str, Any]:
     """Return what a page declares, as signals."""
-    found = page_metadata(source, marks)
+    found = page_metadata(page.source, page.marks, structured=page.structured)
     return {
         "title": found.title,
         "declared_language": found.language,

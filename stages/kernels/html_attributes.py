@@ -46,6 +46,19 @@ _CLASS, _ID, _ROLE, _PART, _HIDDEN, _ARIA_HIDDEN, _STYLE, _TYPE, _PROPERTY, _NAM
         "href",
     ]
 )
+_LENGTHS = np.array(
+    [
+        0,
+        sum(
+            1 << length
+            for length in {len(name) for name in ["class", "id", "role", "itemprop", "hidden", "aria-hidden"]}
+        ),
+        1 << len("href"),
+        sum(1 << length for length in {len(name) for name in ["type", "property", "name", "content"]}),
+    ],
+    np.int64,
+)
+"""The lengths of the names that are wanted, as bits."""
 _DISPLAY, _VISIBILITY, _NONE, _IS_HIDDEN, _TRUE = (
     hash_name(name) for name in (b"display", b"visibility", b"none", b"hidden", b"true")
 )
@@ -145,6 +158,8 @@ def read_attributes(
         at, name, name_end, begin, finish = next_attribute(page, at, end)
         if name == name_end:
             return at
+        if not _LENGTHS[wanted] >> min(name_end - name, 31) & 1:
+            continue  # most are of another length: `href`, `target`, `data-…`
         what = hash_lower(page, name, name_end)
         if wanted == A_BLOCK:
             if what == _CLASS or what == _ID or what == _ROLE or what == _PART:
