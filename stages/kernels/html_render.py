@@ -285,14 +285,13 @@ def _write_block(
 
 
 @bare_kernel
-def _write_prefix(containers: Any, container: int, marked: bool, out: Any, to: int) -> int:
-    """Write what stands before a block: the marks of a heading, a quotation, a list item."""
+def _write_prefix(containers: Any, container: int, marked: bool, begins: bool, out: Any, to: int) -> int:
+    """Write what stands before a block: the marks of a heading, of a quotation, and of the list item that *begins* with it."""
     row = containers[container]
     if marked and row[C_BITS] & _QUOTE:
         out[to], out[to + 1] = _MORE, _SPACE
         to += 2
-    item = _nearest(containers, container, _LI)
-    if item >= 0 and (container == item or containers[container, C_PARENT] == item):
+    if begins:
         for _ in range(2 * min(max(row[C_ITEMS] - 1, 0), _DEEPEST_LIST)):
             out[to] = _SPACE
             to += 1
@@ -401,11 +400,10 @@ def render(
                 out[to] = _NEWLINE
                 to, fenced = to + 1, True
         if not cells and not fenced and (bullets or marked):
-            # An item of several blocks has one dash.
+            # An item of several blocks has one dash, also where a list within it parts them: items are numbered as they begin.
             inside = _nearest(containers, container, _LI)
-            if inside < 0 or inside != item or (marked and _H1 <= containers[container, C_TAG] <= _H6):
-                to = _write_prefix(containers, container, marked, out, to)
-            item = inside
+            to = _write_prefix(containers, container, marked, inside > item, out, to)
+            item = max(item, inside)
         cell = cells > 0
         flat = cell or (marked and _H1 <= containers[container, C_TAG] <= _H6)
         to = _write_block(page, block, pieces, references, links, marked and not fenced, flat, cell, out, to)

@@ -8,9 +8,10 @@ from html.entities import html5
 import numpy as np
 import pytest
 
-from corpusmill.stages.html_page import HtmlPage, block_texts, no_class_words, read_page
+from corpusmill.stages.html_page import HtmlPage, block_texts, no_class_words, read_page, references
 from corpusmill.stages.html_salvage import salvaged
 from corpusmill.stages.kernels import html_layout as layout
+from corpusmill.stages.kernels import html_render
 from corpusmill.stages.kernels.html_blocks import MOST_BLOCKS
 from corpusmill.stages.kernels.html_tags import HIDDEN, TAGS
 from corpusmill.stages.main_content import content_model, kept_blocks, render_text
@@ -269,6 +270,10 @@ MARKDOWN = {
     "headings": ("<h1>a</h1><h3>b</h3><p>c", "# a\n\n### b\n\nc"),
     "items": ("<ul><li>a<li>b<ul><li>c</ul></ul>", "- a\n- b\n  - c"),
     "item of two paragraphs": ("<ul><li><p>a<p>b<li>c</ul>", "- a\n\nb\n\n- c"),
+    "item that goes on behind a list": ("<ul><li>a<ul><li>b</ul>c<li>d</ul>", "- a\n  - b\nc\n- d"),
+    "item of a heading and more": ("<ul><li>a<h3>b</h3>c</ul>", "- a\n\n### b\n\nc"),
+    "item in boxes": ("<ul><li><div><div><p>a</div></div><li>b</ul>", "- a\n\n- b"),
+    "quotation of a list": ("<blockquote><ul><li><p>a<p>b</ul></blockquote>c", "> - a\n\n> b\n\nc"),
     "quotation": ("<blockquote>a</blockquote>", "> a"),
     "code": ("<p>a <code>b</code> c", "a `b` c"),
     "code with blanks at its edges": ("<p>a<code> b </code>c", "a `b` c"),
@@ -313,6 +318,48 @@ def test_rows_of_many_cells_without_text() -> None:
     rows = render_text(page, np.ones(len(page.blocks), np.bool_), layout="markdown").split("\n")
     assert len(rows) == 501
     assert {row.count("x") + row.count("y") for row in rows} == {0, 2}
+
+
+def test_the_text_has_room() -> None:
+    chance = random.Random(20261121)
+    tokens = [
+        "<a href=(((",
+        " <a href='<>( ( |'>",
+        "</a>",
+        "<br>",
+        "<code>",
+        "</code>",
+        "<pre>",
+        "x",
+        "&nGt;",
+        "é",
+        "|",
+        "<p>",
+    ]
+    tokens += [
+        "<td>",
+        "<tr>",
+        "<table>",
+        "<li><ul>",
+        "<h6>",
+        "</h6>",
+        "<blockquote>",
+        "ÿ",
+        "<",
+        "<!",
+        "</table>",
+        ">",
+        " ",
+    ]
+    for _ in range(1500):
+        few = chance.sample(tokens, chance.randint(2, 8))
+        page = read("".join(chance.choices(few, k=40)).encode().replace("ÿ".encode(), b"\xff"))
+        keep = np.array([chance.random() < 0.8 for _ in page.blocks], np.bool_)
+        room = html_render.room_for(page.blocks, page.pieces, keep)
+        tables = page.data, page.blocks, page.containers, page.pieces, keep, references()
+        # In a larger one, for what is written behind the end of an array is not noticed.
+        written = html_render.render(*tables, html_render.LINKS_MARKED, True, True, np.empty(4 * room + 4096, np.uint8))
+        assert written <= room
 
 
 def test_links_dropped() -> None:
