@@ -65,7 +65,9 @@ def _without_constants(dispatcher: Any) -> None:
     from numba import types
 
     unliteral: Any = types.unliteral
-    ask = dispatcher.get_call_template
+    ask = getattr(dispatcher, "get_call_template", None)
+    if ask is None:  # NUMBA_DISABLE_JIT: the function itself
+        return
 
     def get_call_template(args: Any, kws: Any) -> Any:
         return ask([unliteral(kind) for kind in args], {name: unliteral(kind) for name, kind in kws.items()})
