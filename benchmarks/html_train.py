@@ -33,7 +33,8 @@ from html_pages import read_pages
 from corpusmill.stages.html_page import ClassWords, declared_shares, read_page
 from corpusmill.stages.kernels.boosted_trees import pack_trees, predict
 from corpusmill.stages.kernels.html_context import CONTEXT, CONTEXT_NAMES, describe_context
-from corpusmill.stages.kernels.html_features import FEATURES, NAMES, describe
+from corpusmill.stages.kernels.html_feature_names import FEATURES, NAMES
+from corpusmill.stages.kernels.html_features import describe
 from corpusmill.stages.kernels.html_tags import CATEGORY_WORDS, hash_name
 
 FOLDS = 4

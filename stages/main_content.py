@@ -59,7 +59,7 @@ class ContentModel(NamedTuple):
         """
         from corpusmill.stages.kernels.boosted_trees import pack_trees
         from corpusmill.stages.kernels.html_context import CONTEXT
-        from corpusmill.stages.kernels.html_features import FEATURES
+        from corpusmill.stages.kernels.html_feature_names import FEATURES
 
         parts = ("roots", "depths", "child", "feature", "threshold", "value")
         try:
@@ -83,7 +83,8 @@ class ContentModel(NamedTuple):
         """Return for each block how probably it is content, and its length in characters as features count it."""
         from corpusmill.stages.kernels.boosted_trees import predict
         from corpusmill.stages.kernels.html_context import CONTEXT, describe_context
-        from corpusmill.stages.kernels.html_features import FEATURES, describe
+        from corpusmill.stages.kernels.html_feature_names import FEATURES
+        from corpusmill.stages.kernels.html_features import describe
 
         count = len(page.blocks)
         features = np.empty((count, FEATURES + CONTEXT), np.float32)

@@ -1,4 +1,4 @@
-"""What the model is told about a block: 170 numbers from the tables of the tokenizer. `NAMES` says what each of them is.
+"""What the model is told about a block: 170 numbers from the tables of the tokenizer. Their names are in `html_feature_names.py`.
 
 They describe the block's own text, its place on the page, its path in the tree, its containers up to five levels, the other
 copies of its template (containers with the same tags and classes on their path), its neighbours and the page. Lengths are in
@@ -14,6 +14,17 @@ from typing import Any
 import numpy as np
 
 from corpusmill.stages.kernels import bare_kernel, kernel
+from corpusmill.stages.kernels.html_feature_names import (
+    AROUND,
+    CONTAINERS,
+    LEVELS,
+    NEIGHBOURS,
+    PAGE,
+    PATH,
+    PLACE,
+    SCHEMAS,
+    TEMPLATE_LEVELS,
+)
 from corpusmill.stages.kernels.html_layout import (
     B_BREAKS,
     B_BYTES,
@@ -60,76 +71,9 @@ from corpusmill.stages.kernels.html_tags import (
     TAGS,
 )
 
-__all__ = ["FEATURES", "NAMES", "describe"]
+__all__ = ["describe"]
 
-_LEVELS, _TEMPLATE_LEVELS, _NEIGHBOURS = 5, 3, 3
-_SCHEMAS = 8
-
-_GROUPS: dict[str, list[str]] = {
-    "text": [
-        *(
-            "length",
-            "linked",
-            "punctuation",
-            "punctuation_share",
-            "words",
-            "word_length",
-            "digits",
-            "upper",
-            "wide",
-            "ending",
-        ),
-        *("beginning", "links", "breaks", "in_title", "copies", "heading", "short_text_weight", "declared"),
-    ],
-    "place": [
-        *("before_share", "index_share", "index", "left", "depth", "list_items", "since_headline", "after_headline"),
-        *("good_since_headline", "after_comments", "articles_before"),
-    ],
-    "path": [
-        *("kind", "parent_kind", "grandparent_kind"),
-        *(f"bit_{number}" for number in range(FEATURED + 1)),
-        *(f"class_{words[0]}" for words in CATEGORIES),
-        *("own_negative", "own_positive", "levels_to_negative", "levels_to_positive"),
-        *("weight_sum", "weight_least", "weight_most", "weight_path_sum", "weight_path_least", "weight_path_most"),
-        *("parent_weight_sum", "grandparent_weight_sum"),
-    ],
-    "containers": [
-        f"container_{level}_{what}"
-        for level in range(_LEVELS)
-        for what in ("length", "linked", "paragraphs", "page_share", "per_block", "punctuation")
-    ],
-    "templates": [
-        f"template_{level}_{what}" for level in range(_TEMPLATE_LEVELS) for what in ("copies", "length", "linked")
-    ],
-    "neighbours": [
-        *(
-            f"{side}_{distance}_{what}"
-            for distance in range(1, _NEIGHBOURS + 1)
-            for side in ("before", "behind")
-            for what in ("length", "linked", "punctuation")
-        ),
-        *("before_kind", "behind_kind", "before_sibling", "behind_sibling", "before_template", "behind_template"),
-        *("good_within_4", "good_within_10", "good_before"),
-    ],
-    "page": [
-        *("page_length", "page_linked", "page_good", "page_blocks", "page_articles", "open_graph", "page_headlines"),
-        *(
-            "page_paragraphs",
-            "page_lists",
-            "page_tables",
-            "page_code",
-            "page_hidden",
-            "page_comments",
-            "longest_paragraph",
-        ),
-        *("page_copies", "page_scripts", "page_times", "page_declared"),
-        *(f"schema_{number}" for number in range(_SCHEMAS)),
-    ],
-}
-NAMES = [name for names in _GROUPS.values() for name in names]
-FEATURES = len(NAMES)
-_STARTS = np.cumsum([0, *(len(names) for names in _GROUPS.values())])
-_TEXT, _PLACE, _PATH, _CONTAINERS, _TEMPLATES, _AROUND, _PAGE = (int(start) for start in _STARTS[:-1])
+_CONTAINER_VALUES, _TEMPLATE_VALUES = 6, 3
 
 _H1, _H6, _P = TAGS["h1"], TAGS["h6"], TAGS["p"]
 _ARTICLE_TAG = TAGS["article"]
@@ -240,7 +184,7 @@ def _describe_page(
     page[9], page[10], page[11], page[12] = tables / total, code / total, hidden / total, comments / total
     page[13], page[14] = log1p(longest), copied / total
     page[15], page[16] = log1p(facts[D_SCRIPTS]), log1p(facts[D_TIMES])
-    for number in range(_SCHEMAS):
+    for number in range(SCHEMAS):
         page[18 + number] = facts[D_SCHEMA] >> number & 1
     return total, first_comment
 
@@ -308,24 +252,47 @@ def _describe_path(containers: Any, weights: Any, container: int, x: Any) -> Non
 
 
 @bare_kernel
+def _value_containers(sums: Any, total: float, values: Any) -> None:
+    """Fill the features of containers that hold any text: once, and not for each of their blocks."""
+    for row in range(sums.shape[0]):
+        length = sums[row, _SUM_LENGTH]
+        if length > 0:
+            whole = max(length, 1.0)
+            x = values[row]
+            x[0], x[1], x[2] = log1p(length), sums[row, _SUM_LINKED] / whole, log1p(sums[row, _SUM_PARAGRAPHS])
+            x[3], x[4] = length / total, log1p(length / max(sums[row, _SUM_BLOCKS], 1.0))
+            x[5] = sums[row, _SUM_PUNCTUATION] / whole
+
+
+@bare_kernel
+def _value_templates(sums: Any, groups: Any, templates: Any, values: Any) -> None:
+    """Sum up the copies of each template in *templates*, and fill its features."""
+    for row in range(sums.shape[0]):
+        template = templates[groups[row]]
+        template[_T_COPIES] += 1
+        template[_T_LENGTH] += sums[row, _SUM_LENGTH]
+        template[_T_LINKED] += sums[row, _SUM_LINKED]
+    for group in range(templates.shape[0]):
+        template, x = templates[group], values[group]
+        x[0], x[1] = log1p(template[_T_COPIES]), log1p(template[_T_LENGTH] / template[_T_COPIES])
+        x[2] = template[_T_LINKED] / max(template[_T_LENGTH], 1.0)
+
+
+@bare_kernel
 def _describe_containers(
-    containers: Any, sums: Any, templates: Any, groups: Any, container: int, total: float, x: Any
+    containers: Any, values: Any, template_values: Any, groups: Any, container: int, x: Any
 ) -> None:
     here, at = container, 0
-    for _ in range(_LEVELS):
-        length = max(sums[here, _SUM_LENGTH], 1.0)
-        x[at], x[at + 1] = log1p(sums[here, _SUM_LENGTH]), sums[here, _SUM_LINKED] / length
-        x[at + 2], x[at + 3] = log1p(sums[here, _SUM_PARAGRAPHS]), sums[here, _SUM_LENGTH] / total
-        x[at + 4] = log1p(sums[here, _SUM_LENGTH] / max(sums[here, _SUM_BLOCKS], 1.0))
-        x[at + 5] = sums[here, _SUM_PUNCTUATION] / length
-        at += 6
+    for _ in range(LEVELS):
+        for column in range(_CONTAINER_VALUES):
+            x[at] = values[here, column]
+            at += 1
         here = max(containers[here, C_PARENT], 0)
     here = container
-    for _ in range(_TEMPLATE_LEVELS):
-        template = templates[groups[here]]
-        x[at], x[at + 1] = log1p(template[_T_COPIES]), log1p(template[_T_LENGTH] / template[_T_COPIES])
-        x[at + 2] = template[_T_LINKED] / max(template[_T_LENGTH], 1.0)
-        at += 3
+    for _ in range(TEMPLATE_LEVELS):
+        for column in range(_TEMPLATE_VALUES):
+            x[at] = template_values[groups[here], column]
+            at += 1
         here = max(containers[here, C_PARENT], 0)
 
 
@@ -333,7 +300,7 @@ def _describe_containers(
 def _describe_neighbours(blocks: Any, containers: Any, features: Any, groups: Any, good: Any, row: int, x: Any) -> None:
     count = blocks.shape[0]
     at = 0
-    for distance in range(1, _NEIGHBOURS + 1):
+    for distance in range(1, NEIGHBOURS + 1):
         for other in (row - distance, row + distance):
             if 0 <= other < count:
                 x[at], x[at + 1], x[at + 2] = features[other, 0], features[other, 1], features[other, 3]
@@ -407,8 +374,8 @@ def _describe_surroundings(
     containers: Any,
     weights: Any,
     lengths: Any,
-    sums: Any,
-    templates: Any,
+    container_values: Any,
+    template_values: Any,
     groups: Any,
     articles: Any,
     good: Any,
@@ -424,14 +391,14 @@ def _describe_surroundings(
     for row in range(count):
         container = blocks[row, B_CONTAINER]
         x = features[row]
-        _describe_place(row, count, containers, container, headline, articles, good, x[_PLACE:])
-        x[_PLACE], x[_PLACE + 9] = (before + lengths[row] / 2) / total, row >= first_comment
+        _describe_place(row, count, containers, container, headline, articles, good, x[PLACE:])
+        x[PLACE], x[PLACE + 9] = (before + lengths[row] / 2) / total, row >= first_comment
         before += lengths[row]
-        _describe_path(containers, weights, container, x[_PATH:])
-        _describe_containers(containers, sums, templates, groups, container, total, x[_CONTAINERS:])
-        _describe_neighbours(blocks, containers, features, groups, good, row, x[_AROUND:])
+        _describe_path(containers, weights, container, x[PATH:])
+        _describe_containers(containers, container_values, template_values, groups, container, x[CONTAINERS:])
+        _describe_neighbours(blocks, containers, features, groups, good, row, x[AROUND:])
         for column in range(page.size):
-            x[_PAGE + column] = page[column]
+            x[PAGE + column] = page[column]
 
 
 @kernel
@@ -458,29 +425,29 @@ def describe(
     headline = _measure(blocks, containers, lengths, linked, sums)
     group_count = _group(containers[:, C_PATH], _table_size(containers.shape[0]), groups)
     templates = np.zeros((group_count, _T_COLUMNS))
-    for row in range(containers.shape[0]):
-        templates[groups[row], _T_COPIES] += 1
-        templates[groups[row], _T_LENGTH] += sums[row, _SUM_LENGTH]
-        templates[groups[row], _T_LINKED] += sums[row, _SUM_LINKED]
+    template_values = np.empty((group_count, _TEMPLATE_VALUES), np.float32)
+    _value_templates(sums, groups, templates, template_values)
     alike = np.empty(count, np.int64)
     numbers = np.zeros(_group(blocks[:, B_HASH], _table_size(count), alike), np.int64)
     for row in range(count):
         numbers[alike[row]] += 1
     copies = numbers[alike]
-    page = np.zeros(18 + _SCHEMAS, np.float32)
+    page = np.zeros(18 + SCHEMAS, np.float32)
     total, first_comment = _describe_page(blocks, containers, lengths, linked, copies, facts, page)
     for row in range(count):
         page[17] += max(declared[row], 0) * lengths[row] / total
     good = np.zeros(count + 1)
     _describe_texts(blocks, containers, lengths, linked, copies, short_texts, declared, good, features)
     articles = _articles_before(containers)
+    container_values = np.empty((containers.shape[0], _CONTAINER_VALUES), np.float32)
+    _value_containers(sums, total, container_values)
     _describe_surroundings(
         blocks,
         containers,
         weights,
         lengths,
-        sums,
-        templates,
+        container_values,
+        template_values,
         groups,
         articles,
         good,
