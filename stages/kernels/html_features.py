@@ -1,4 +1,4 @@
-"""What the model is told about a block: 170 numbers from the tables of the tokenizer. Their names are in `html_feature_names.py`.
+"""What the model is told about a block: 172 numbers from the tables of the tokenizer. Their names are in `html_feature_names.py`.
 
 They describe the block's own text, its place on the page, its path in the tree, its containers up to five levels, the other
 copies of its template (containers with the same tags and classes on their path), its neighbours and the page. Lengths are in
