@@ -1,4 +1,4 @@
-"""Boosted trees over rows of numbers, without a branch: LightGBM's models, 30 times faster than through its Python package.
+"""Boosted trees over rows of numbers, without a branch: models of LightGBM, which is not needed for it.
 
 A node is one number of 64 bits: threshold, the first of its two children (the other is the one after it) and feature. Thresholds
 and features are compared as integers that sort like the numbers they stand for. A leaf is its own child and never passed, so

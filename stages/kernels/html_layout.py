@@ -35,7 +35,6 @@ __all__ = [
     "CODE",
     "CODE_END",
     "CONTAINER_COLUMNS",
-    "C_BEGIN",
     "C_BITS",
     "C_CATEGORIES",
     "C_DEPTH",
@@ -45,13 +44,11 @@ __all__ = [
     "C_PATH",
     "C_SIGNATURE",
     "C_TAG",
-    "D_IMAGES",
     "D_NOSCRIPT",
     "D_OPEN_GRAPH",
     "D_SCHEMA",
     "D_SCRIPTS",
     "D_TIMES",
-    "D_TITLE_WORDS",
     "HTML_MARK",
     "JSON_MARK",
     "LINK",
@@ -146,9 +143,8 @@ __all__ = [
     C_SIGNATURE,  # of its tag and class
     C_PATH,  # of the signatures on its path
     C_ITEMS,  # list items on its path
-    C_BEGIN,  # where its start tag begins
     CONTAINER_COLUMNS,
-) = range(11)
+) = range(10)
 
 # Sums, least and greatest of the learned weights of a container's class words, its own and those on its path.
 W_SUM, W_LEAST, W_MOST, W_PATH_SUM, W_PATH_LEAST, W_PATH_MOST, WEIGHT_COLUMNS = range(7)
@@ -158,7 +154,7 @@ P_BEGIN, P_END, P_KIND, PIECE_COLUMNS = range(4)
 TEXT, VERBATIM, RAW_TEXT, BREAK, LINK, LINK_END, CODE, CODE_END = range(8)
 
 # The page.
-D_OPEN_GRAPH, D_SCHEMA, D_TITLE_WORDS, D_IMAGES, D_TIMES, D_SCRIPTS, D_NOSCRIPT, PAGE_COLUMNS = range(8)
+D_OPEN_GRAPH, D_SCHEMA, D_TIMES, D_SCRIPTS, D_NOSCRIPT, PAGE_COLUMNS = range(6)
 
 # Marks: places that are read for metadata; see page_metadata.py.
 M_KIND, M_BEGIN, M_END, MARK_COLUMNS = range(4)

@@ -101,7 +101,7 @@ _FLAGGED: tuple[tuple[int, str], ...] = (
     (RAW, "script style textarea title xmp iframe noembed noframes"),
     (KEPT_RAW, "xmp"),
     (SKIPPED, "noscript template svg select canvas object video audio datalist map applet dialog"),
-    (NOTED, "a br meta link img time code kbd samp tt"),
+    (NOTED, "a br meta link time code kbd samp tt"),
     (
         0,
         "span b i em strong font small sub sup u s q cite code kbd samp var mark ins del abbr acronym bdi bdo big tt nobr",

@@ -41,13 +41,11 @@ from corpusmill.stages.kernels.html_layout import (
     CODE,
     CODE_END,
     CONTAINER_COLUMNS,
-    D_IMAGES,
     D_NOSCRIPT,
     D_OPEN_GRAPH,
     D_SCHEMA,
     D_SCRIPTS,
     D_TIMES,
-    D_TITLE_WORDS,
     HTML_MARK,
     JSON_MARK,
     LINK_END,
@@ -107,13 +105,12 @@ MOST_CONTAINERS = 1 << 18
 """Containers of a page that are told apart: 30 MB of tables. Behind it, blocks belong to the last one that is open."""
 
 _LESS, _MORE = np.uint8(ord("<")), np.uint8(ord(">"))
-_A, _BR, _HR, _IMG, _TIME, _META, _LINK, _SCRIPT, _STYLE, _TITLE, _BODY, _HTML, _SVG, _PLAINTEXT = (
+_A, _BR, _HR, _TIME, _META, _LINK, _SCRIPT, _STYLE, _TITLE, _BODY, _HTML, _SVG, _PLAINTEXT = (
     TAGS[name]
     for name in [
         "a",
         "br",
         "hr",
-        "img",
         "time",
         "meta",
         "link",
@@ -217,9 +214,7 @@ def _inline(
     elif tag == _CODE or tag == _KBD or tag == _SAMP or tag == _TT:
         add_piece(pieces, state, begin, end, CODE_END if closing else CODE)
     elif not closing:
-        if tag == _IMG:
-            facts[D_IMAGES] += 1
-        elif tag == _TIME:
+        if tag == _TIME:
             facts[D_TIMES] += 1
             _mark(marks, state, TIME_MARK, begin, end)
         elif tag == _LINK:
@@ -252,7 +247,7 @@ def _raw_element(
             facts[D_SCHEMA] |= schema_types(page, at, finish)
             _mark(marks, state, JSON_MARK, at, finish)
     elif tag == _TITLE and not state[S_TITLE_WORDS] and finish < end and finish - at < _LONGEST_TITLE:
-        state[S_TITLE_WORDS] = facts[D_TITLE_WORDS] = title_words(page, at, finish, words)
+        state[S_TITLE_WORDS] = title_words(page, at, finish, words)
         _mark(marks, state, TITLE_MARK, at, finish)
     if finish >= end and tag != _SCRIPT and tag != _STYLE:
         endless[tag] = min(endless[tag], at)
@@ -426,7 +421,7 @@ def tokenize(
                 skipped, nested, skipped_from = tag, 1, at
         elif opens:
             close_implied(tag, containers, stack, opened, state)
-            open_container(tag, name, begin, containers, weights, stack, opened, attributes, state)
+            open_container(tag, name, containers, weights, stack, opened, attributes, state)
             if tag == _PLAINTEXT:
                 raw_until = end
         elif tag == _HTML or tag == _BODY:

@@ -12,7 +12,6 @@ from corpusmill.stages.kernels import bare_kernel
 from corpusmill.stages.kernels.html_layout import (
     A_HIDDEN,
     A_SIGNATURE,
-    C_BEGIN,
     C_BITS,
     C_CATEGORIES,
     C_DEPTH,
@@ -181,12 +180,12 @@ def close_implied(tag: int, containers: Any, stack: Any, opened: Any, state: Any
 
 @bare_kernel
 def open_container(
-    tag: int, name: int, begin: int, containers: Any, weights: Any, stack: Any, opened: Any, attributes: Any, state: Any
+    tag: int, name: int, containers: Any, weights: Any, stack: Any, opened: Any, attributes: Any, state: Any
 ) -> None:
     """Open the container whose row was begun for its attributes; *name* is the hash of its tag."""
     number, parent = state[S_CONTAINERS], state[S_CURRENT]
     row, above = containers[number], containers[parent]
-    row[C_PARENT], row[C_TAG], row[C_BEGIN], row[C_DEPTH] = parent, tag, begin, above[C_DEPTH] + 1
+    row[C_PARENT], row[C_TAG], row[C_DEPTH] = parent, tag, above[C_DEPTH] + 1
     row[C_BITS] = above[C_BITS] | TAG_BITS[tag] | (HIDDEN if attributes[A_HIDDEN] else 0)
     row[C_CATEGORIES] = above[C_CATEGORIES] | row[C_OWN_CATEGORIES]
     row[C_SIGNATURE] = (((name if tag == CUSTOM else 0) + attributes[A_SIGNATURE]) * 31 + tag) & HASH_MASK
