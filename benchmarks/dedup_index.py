@@ -66,6 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("documents", type=float)
     parser.add_argument("--bands", type=int, default=20)
+    parser.add_argument("--grown", action="store_true", help="do not tell the index how many documents will come")
     options = parser.parse_args()
     total, tables = int(options.documents), options.bands + 1
     keys = np.empty((tables, _BATCH), np.uint64)
@@ -80,6 +81,8 @@ def main() -> None:
         generate(first, keys)
         generating += time.process_time() - before
         started = cpu_seconds()
+        if first and not options.grown:
+            index.expect(index.kept * total // first)
         index.resolve(keys, first, lambda *_: True)
         spent += cpu_seconds() - started
         weight = index.nbytes / index.kept / tables

@@ -12,7 +12,7 @@ import pyarrow as pa
 from corpusmill.chain import NamedStage
 from corpusmill.checkpoints import Checkpoints, Covered, SavedIndex
 from corpusmill.schemas.manifest import SegmentRecord
-from corpusmill.stages.base import CorpusStage, Index, TellingIndex
+from corpusmill.stages.base import CorpusStage, Index, SizedIndex, TellingIndex
 from corpusmill.stages.sketch_store import open_sketches
 
 __all__ = ["CorpusGate", "Passed"]
@@ -53,6 +53,11 @@ class CorpusGate:
         if saved is not None:
             self.__dict__["_index"], self._through, self._waiting = saved
             self._saved, self._saved_through = self._documents, self._through
+
+    def expect(self, documents: int) -> None:
+        """Be told about how many documents are still to come."""
+        if documents and isinstance(self._index, SizedIndex):
+            self._index.expect(self._index.documents + documents)
 
     def add(self, record: SegmentRecord) -> Passed:
         """Take a split; return those that may go on."""

@@ -26,6 +26,9 @@ __all__ = ["Gate", "open_gate"]
 class Gate(Protocol):
     """An ordered step: `add` is called once per split in split order, `finish` when there are no more."""
 
+    def expect(self, documents: int) -> None:
+        """Be told about how many documents are still to come, from the next split on."""
+
     def add(self, record: SegmentRecord) -> Passed:
         """Take a split; return those that may go on, each with what was resolved for its rows (None: they pass)."""
 
@@ -56,6 +59,9 @@ class _TrainingGate:
         self._held: list[SegmentRecord] = []
         self._bytes = 0
         self._trained = journal.tokenizer_hash is not None
+
+    def expect(self, documents: int) -> None:
+        pass
 
     def add(self, record: SegmentRecord) -> Passed:
         if self._trained:

@@ -77,6 +77,7 @@ class Scheduler:
         gates = len(engine.gates)
         self._arrived: list[dict[int, SegmentRecord]] = [{} for _ in range(gates)]
         self._turn = [0] * gates  # position in _order of the split that each gate takes next
+        self._through = [(0, 0)] * gates  # stored bytes and documents of the splits that each gate has taken
         self._closed = [False] * gates
         self._ready: list[tuple[int, int]] = []  # heap of (split, segment)
         self._resolved: dict[tuple[int, int], pa.Array | None] = {}
@@ -238,8 +239,14 @@ class Scheduler:
         gate, arrived = self._engine.gates[number], self._arrived[number]
         passed = []
         while self._turn[number] < len(self._order) and self._order[self._turn[number]] in arrived:
-            passed += gate.add(arrived.pop(self._order[self._turn[number]]))
+            split = self._order[self._turn[number]]
+            record = arrived.pop(split)
+            bytes_before, documents_before = self._through[number]
+            if bytes_before:  # else nothing is known
+                gate.expect(documents_before * (self._bytes_all - bytes_before) // bytes_before)
+            passed += gate.add(record)
             self._turn[number] += 1
+            self._through[number] = (bytes_before + self._splits[split].stored, documents_before + record.kept)
         if self._all_planned and self._turn[number] == len(self._order) and not self._closed[number]:
             self._closed[number] = True
             passed += gate.finish()

@@ -28,6 +28,7 @@ __all__ = [
     "DocumentStage",
     "Index",
     "Settle",
+    "SizedIndex",
     "SketchReader",
     "Stage",
     "TellingIndex",
@@ -264,6 +265,17 @@ class TellingIndex(Protocol):
 
         A table is a list of rows with the same names. All of it is a function of the sketches, and bounded.
         """
+
+
+@runtime_checkable
+class SizedIndex(Protocol):
+    """An index that works faster if it knows how large it will be."""
+
+    documents: int
+    """How many documents it has seen."""
+
+    def expect(self, documents: int) -> None:
+        """Be told how many documents there will be in all, about; nothing but time and memory may follow from it."""
 
 
 SketchReader = Callable[[int], pa.Table]

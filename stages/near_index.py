@@ -89,6 +89,10 @@ class NearIndex:
             self._counts[drop.reason] += 1
         return [(split, verdict_array([found.get(row) for row in range(sketches.num_rows)]))]
 
+    def expect(self, documents: int) -> None:
+        """Make room for about so many documents, if as large a share of them is kept as of those before."""
+        self._bands.expect(documents * self._bands.kept // max(self._store.documents, 1))
+
     def finish(self) -> list[tuple[int, pa.StructArray]]:
         """Return nothing: no split ever waits."""
         return []

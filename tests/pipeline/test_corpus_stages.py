@@ -65,9 +65,19 @@ class Numbered(CorpusStage, frozen=True, kw_only=True):
 
 
 class Numbers:
+    expected: ClassVar[list[tuple[int, int]]] = []
+    """What every index in this process was told: the documents it had seen, and how many there would be."""
+
     def __init__(self, short: bool) -> None:
         self._short = short
         self._seen: Counter[str] = Counter()
+
+    @property
+    def documents(self) -> int:
+        return self._seen.total()
+
+    def expect(self, documents: int) -> None:
+        self.expected.append((self.documents, documents))
 
     def add(self, split: int, sketches: pa.Table) -> list[tuple[int, pa.Array]]:
         numbers = []
@@ -144,6 +154,23 @@ def test_what_is_resolved_in_order_is_settled_row_by_row(tmp_path: Path) -> None
     signals = {row["id"]: row["signals.number"] for row in rows(tmp_path / "one", "signals")}
     assert signals == {f"d{n}": n // 7 for n in range(90)}
     assert audit(tmp_path / "one").ok
+
+
+def test_an_index_is_told_how_many_documents_will_come(tmp_path: Path) -> None:
+    """By the splits before in their order, so that workers and an earlier batch do not matter."""
+    source = write(tmp_path / "in" / "a.jsonl", range(200))
+    told = []
+    for workers in (1, 3):
+        Numbers.expected.clear()
+        run(recipe(), [source], tmp_path / str(workers), workers=workers)
+        told.append(Numbers.expected.copy())
+    assert told[0] == told[1]
+    assert len(told[0]) >= 7
+    assert all(seen > 0 and 180 <= documents <= 220 for seen, documents in told[0])
+    Numbers.expected.clear()
+    write(tmp_path / "in" / "b.jsonl", range(200, 400))
+    run(recipe(), [source], tmp_path / "1")
+    assert all(380 <= documents <= 420 for seen, documents in Numbers.expected if seen > 200)
 
 
 @pytest.mark.parametrize("executor", ["inline", "processes"])

@@ -101,6 +101,7 @@ def candidates(index: BandIndex, keys: npt.NDArray[np.uint64]) -> list[dict[int,
     first=st.sampled_from([0, 1, 60_000, 2**20 - 300, 2**32 - 2500]),
     dropped=st.floats(0, 1),
     saved=st.integers(0, 7),
+    expected=st.lists(st.sampled_from([0, 1, 100, 2_000, 5_000, 50_000]), min_size=7, max_size=7),
 )
 def test_resolve_asks_and_keeps_what_one_document_at_a_time_would(
     seed: int,
@@ -112,12 +113,14 @@ def test_resolve_asks_and_keeps_what_one_document_at_a_time_would(
     first: int,
     dropped: float,
     saved: int,
+    expected: list[int],
 ) -> None:
     keys = random_keys(seed, bands, rows, values)
     index, reference = BandIndex(bands, entries), Reference(bands, entries)
     for number, (begin, end) in enumerate(pieces(rows, cuts)):
         if number == saved:
             index = reopened(index)
+        index.expect(expected[number])
         ours, theirs = Judge(first + begin, dropped), Judge(first + begin, dropped)
         kept = index.resolve(keys[:, begin:end], first + begin, ours)
         assert kept.tolist() == reference.resolve(keys[:, begin:end], first + begin, theirs.one)
@@ -399,6 +402,20 @@ def test_memory_is_at_most_eleven_bytes_a_document_and_band_at_every_moment() ->
         if index.kept >= 200_000:
             worst = max(worst, index.nbytes / index.kept / bands)
     assert 8.5 < worst <= 11
+
+
+@pytest.mark.parametrize(("error", "most"), [(1, 9.2), (0.8, 11), (1.3, 12), (50, 36)])
+def test_what_is_expected_sets_the_size(error: float, most: float) -> None:
+    """Right, too low, too high, and so wrong that only the limit of a leap holds: the bytes of a document and band in the end."""
+    bands, step, documents = 9, 20_000, 400_000
+    index = BandIndex(bands)
+    sizes = set()
+    for first in range(0, documents, step):
+        index.expect(int(documents * error))
+        index.resolve(random_keys(first, bands, step, 2**62), first, Judge(0, 0))
+        sizes.add(index.nbytes)
+    assert 8.5 < index.nbytes / index.kept / bands <= most
+    assert len(sizes) <= (5 if error >= 1 else 10)  # from nothing; without being told, 24
 
 
 def test_an_empty_index_is_small() -> None:
