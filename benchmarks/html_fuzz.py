@@ -187,7 +187,7 @@ def _check_tables(page: HtmlPage) -> None:
 
 def _rendered(page: HtmlPage, keep: Any, links: int, marked: bool) -> str:
     """Return the text of all blocks; the room that is said to do must do."""
-    room = html_render.room_for(page.blocks, page.pieces, keep)
+    room = html_render.room_for(page.blocks, page.containers, page.pieces, keep)
     out = np.full(room + _MARGIN, _FILL, np.uint8)
     size = html_render.render(
         *(page.data, page.blocks, page.containers, page.pieces, keep, references()), *(links, marked, marked, out)

@@ -164,7 +164,7 @@ def render_text(
     }[links]
     if links == "drop":
         keep = keep & (page.blocks[:, html_layout.B_LINKED] < page.blocks[:, html_layout.B_CHARACTERS])
-    out = np.empty(html_render.room_for(page.blocks, page.pieces, keep), np.uint8)
+    out = np.empty(html_render.room_for(page.blocks, page.containers, page.pieces, keep), np.uint8)
     size = html_render.render(
         *(page.data, page.blocks, page.containers, page.pieces, keep, references()),
         *(wanted, layout == "markdown", bullets, out),

@@ -27,6 +27,19 @@ from corpusmill.stages.kernels.html_layout import (
     RAW_TEXT,
     VERBATIM,
 )
+from corpusmill.stages.kernels.html_markdown import (
+    HIGHEST,
+    LONGEST_MARKS,
+    NESTING,
+    going_on,
+    indent,
+    nearest_common,
+    nesting_of,
+    write_code_end,
+    write_fence,
+    write_fence_end,
+    write_marks,
+)
 from corpusmill.stages.kernels.html_tags import CLASSES, DIGIT, TAG_BITS, TAGS
 from corpusmill.stages.kernels.text import encode
 
@@ -37,7 +50,7 @@ LINKS_DROPPED, LINKS_TEXT, LINKS_MARKED = range(3)
 _H1, _H6, _LI, _UL, _OL, _TD, _TH, _TR, _TABLE, _TBODY, _THEAD, _TFOOT = (
     TAGS[name] for name in ["h1", "h6", "li", "ul", "ol", "td", "th", "tr", "table", "tbody", "thead", "tfoot"]
 )
-_FENCED, _PRE, _QUOTE = TAGS["pre"], int(TAG_BITS[TAGS["pre"]]), int(TAG_BITS[TAGS["blockquote"]])
+_FENCED, _PRE = TAGS["pre"], int(TAG_BITS[TAGS["pre"]])
 _PARAGRAPHS = np.zeros(max(TAGS.values()) + 2, np.uint8)
 """Tags around which an empty line is due."""
 for _name in [
@@ -60,14 +73,13 @@ for _name in [
     "address",
 ]:
     _PARAGRAPHS[TAGS[_name]] = 1
-_HIGHEST = 64  # levels of the tree that are looked at around a boundary
 _DEEPEST_LIST = 8
 _LONGEST_LINK = 2000
 _MOST_EMPTY, _CELL_REACH = (
     16,
     256,
 )  # cells without text between two others, and containers among which they are looked for
-_NEWLINE, _RETURN, _SPACE, _TAB, _BAR, _DASH, _HASH, _MORE, _TICK = 10, 13, 32, 9, 124, 45, 35, 62, 96
+_NEWLINE, _RETURN, _SPACE, _TAB, _BAR, _DASH, _HASH, _TICK = 10, 13, 32, 9, 124, 45, 35, 96
 _AND, _SEMICOLON, _EQUALS, _BACKSLASH, _PERCENT = 38, 59, 61, 92, 37
 _HEXADECIMAL = np.frombuffer(b"0123456789ABCDEF", np.uint8)
 
@@ -76,14 +88,19 @@ _CELL, _LINE, _PARAGRAPH = range(3)
 
 
 @bare_kernel
-def room_for(blocks: Any, pieces: Any, keep: Any) -> int:
-    """Return how many bytes the text of the kept blocks can take at most: an invalid byte becomes three."""
+def room_for(blocks: Any, containers: Any, pieces: Any, keep: Any) -> int:
+    """Return how many bytes the text of the kept blocks can take at most.
+
+    An invalid byte becomes three, and each line within a list or a quotation has marks in Markdown.
+    """
     size = 64
     for row in range(blocks.shape[0]):
         if keep[row]:
             size += 256
+            marks = LONGEST_MARKS if containers[blocks[row, B_CONTAINER], C_BITS] & NESTING else 0
             for piece in range(blocks[row, B_PIECE], blocks[row, B_PIECES]):
-                size += 3 * (pieces[piece, P_END] - pieces[piece, P_BEGIN]) + 8
+                lines = pieces[piece, P_KIND] == VERBATIM or pieces[piece, P_KIND] == RAW_TEXT
+                size += (3 + marks * lines) * (pieces[piece, P_END] - pieces[piece, P_BEGIN]) + 8 + marks
     return size
 
 
@@ -94,7 +111,7 @@ def _between(containers: Any, one: int, other: int, broken: bool) -> int:
         return _PARAGRAPH if broken else _LINE
     paragraph = listed = False
     last_one = last_other = 0
-    for _ in range(2 * _HIGHEST):
+    for _ in range(2 * HIGHEST):
         if one == other:
             break
         if containers[one, C_DEPTH] >= containers[other, C_DEPTH]:
@@ -118,7 +135,7 @@ def _between(containers: Any, one: int, other: int, broken: bool) -> int:
 @bare_kernel
 def _nearest(containers: Any, here: int, tag: int) -> int:
     """Return the nearest container of a tag at or above *here*, or -1."""
-    for _ in range(_HIGHEST):
+    for _ in range(HIGHEST):
         if here <= 0:
             return -1
         if containers[here, C_TAG] == tag:
@@ -131,12 +148,12 @@ def _nearest(containers: Any, here: int, tag: int) -> int:
 def _empty_cells(containers: Any, line: int, before: int, here: int) -> int:
     """Return how many cells without text lie in a row between the cells that hold two containers; *before* is -1 at its start."""
     first = line
-    for _ in range(_HIGHEST):
+    for _ in range(HIGHEST):
         if before <= line:
             break
         first = before
         before = containers[before, C_PARENT]
-    for _ in range(_HIGHEST):
+    for _ in range(HIGHEST):
         if here <= line or containers[here, C_PARENT] == line:
             break
         here = containers[here, C_PARENT]
@@ -201,19 +218,21 @@ def _write_block(
     """Write the text of a block from *start* on and return where it ends. *flat*: on one line; *marked*: code in ticks."""
     to, pending = start, 0
     linked = opened = code_due = coded = False
-    link_begin = link_end = 0
+    link_begin = link_end = codes = code_begin = 0
     for number in range(block[B_PIECE], block[B_PIECES]):
         kind, at, end = pieces[number, P_KIND], pieces[number, P_BEGIN], pieces[number, P_END]
         if kind > RAW_TEXT:
             if kind == BREAK:
                 pending = 1 if flat else 2
             elif kind == CODE:
-                code_due = marked
+                codes += 1
+                code_due = marked and not coded
             elif kind == CODE_END:
-                code_due = False
-                if coded:
-                    out[to] = _TICK
-                    to, coded = to + 1, False
+                codes = max(codes - 1, 0)
+                if codes == 0:
+                    code_due = False
+                    if coded:
+                        to, coded = write_code_end(out, code_begin, to), False
             else:
                 if opened:
                     to = _write_link(page, link_begin, link_end, references, out, to)
@@ -263,7 +282,7 @@ def _write_block(
                 to, opened = to + 1, True
             if code_due:
                 out[to] = _TICK
-                to, code_due, coded = to + 1, False, True
+                code_begin, to, code_due, coded = to, to + 1, False, True
             if cell and code == _BAR:
                 out[to] = _BACKSLASH
                 to += 1
@@ -275,8 +294,7 @@ def _write_block(
             if second:
                 to = np.int64(encode(np.uint64(second), out, np.uint64(to)))
     if coded:
-        out[to] = _TICK
-        to += 1
+        to = write_code_end(out, code_begin, to)
     if opened:
         to = _write_link(page, link_begin, link_end, references, out, to)
     while to > start and (out[to - 1] == _NEWLINE or out[to - 1] == _SPACE or out[to - 1] == _TAB):
@@ -285,46 +303,30 @@ def _write_block(
 
 
 @bare_kernel
-def _write_prefix(containers: Any, container: int, marked: bool, begins: bool, out: Any, to: int) -> int:
-    """Write what stands before a block: the marks of a heading, of a quotation, and of the list item that *begins* with it."""
-    row = containers[container]
-    if marked and row[C_BITS] & _QUOTE:
-        out[to], out[to + 1] = _MORE, _SPACE
-        to += 2
-    if begins:
-        for _ in range(2 * min(max(row[C_ITEMS] - 1, 0), _DEEPEST_LIST)):
-            out[to] = _SPACE
-            to += 1
-        out[to], out[to + 1] = _DASH, _SPACE
-        to += 2
-    if marked and _H1 <= row[C_TAG] <= _H6:
-        for _ in range(row[C_TAG] - _H1 + 1):
-            out[to] = _HASH
-            to += 1
+def _write_dash(containers: Any, container: int, out: Any, to: int) -> int:
+    """Write the dash of the list item that begins with a block of plain text, as deep as the item lies."""
+    for _ in range(2 * min(max(containers[container, C_ITEMS] - 1, 0), _DEEPEST_LIST)):
         out[to] = _SPACE
         to += 1
-    return to
+    out[to], out[to + 1] = _DASH, _SPACE
+    return to + 2
 
 
 @bare_kernel
-def _write_row_end(out: Any, to: int, cells: int, first: bool) -> int:
+def _write_row_end(nesting: int, out: Any, to: int, cells: int, first: bool) -> int:
     """Write the end of a Markdown row, and the line below the first row of a table."""
     out[to], out[to + 1] = _SPACE, _BAR
     to += 2
     if first:
-        out[to], out[to + 1] = _NEWLINE, _BAR
-        to += 2
+        out[to] = _NEWLINE
+        to = write_marks(nesting, False, out, to + 1)
+        out[to] = _BAR
+        to += 1
         for _ in range(cells):
             out[to] = out[to + 1] = out[to + 2] = _DASH
             out[to + 3] = _BAR
             to += 4
     return to
-
-
-@bare_kernel
-def _write_fence(out: Any, to: int) -> int:
-    out[to] = out[to + 1] = out[to + 2] = _TICK
-    return to + 3
 
 
 @bare_kernel
@@ -347,44 +349,55 @@ def render(
     """
     to = 0
     before = item = table = -1
-    cells, first_row, fenced = 0, False, False
+    cells, first_row, fenced, fence = 0, False, False, 0
+    nesting = np.int64(0)
     for row in range(blocks.shape[0]):
         if not keep[row]:
             continue
         block = blocks[row]
         container = block[B_CONTAINER]
-        gap = _LINE
+        gap, goes_on = _LINE, False
         if before >= 0:
             gap = _between(containers, before, container, pieces[block[B_PIECE], P_KIND] == BREAK)
-            if cells and gap != _CELL and _nearest(containers, container, _TR) == _nearest(containers, before, _TR):
-                out[to] = _SPACE  # one more paragraph of a cell
-                to += 1
-            elif gap == _CELL and not (marked and cells == 0):
-                if marked:
-                    empty = _empty_cells(containers, _nearest(containers, container, _TR), before, container)
-                    for _ in range(empty + 1):
-                        out[to], out[to + 1], out[to + 2] = _SPACE, _BAR, _SPACE
-                        to += 3
-                    cells += empty + 1
-                else:
-                    out[to] = _TAB
-                    to += 1
-            else:
+            if cells and gap != _CELL:
+                goes_on = _nearest(containers, container, _TR) == _nearest(containers, before, _TR)
+        if goes_on:
+            out[to] = _SPACE  # one more paragraph of a cell
+            to += 1
+        elif gap == _CELL and not marked:
+            out[to] = _TAB
+            to += 1
+        elif gap == _CELL and cells:
+            empty = _empty_cells(containers, _nearest(containers, container, _TR), before, container)
+            for _ in range(empty + 1):
+                out[to], out[to + 1], out[to + 2] = _SPACE, _BAR, _SPACE
+                to += 3
+            cells += empty + 1
+        else:
+            begun, around = item, np.int64(0)
+            if marked:
+                around, item = nesting_of(containers, container, begun)
+            if before >= 0:
+                common = np.int64(0)
+                if nesting and around:
+                    common, _ = nesting_of(containers, nearest_common(containers, before, container), begun)
                 if cells:
-                    to = _write_row_end(out, to, cells, first_row)
+                    to = _write_row_end(nesting, out, to, cells, first_row)
                 goes_on = fenced and _nearest(containers, container, _FENCED) == _nearest(containers, before, _FENCED)
                 goes_on = goes_on and _nearest(containers, container, _TR) < 0
                 if fenced and not goes_on:
-                    out[to] = _NEWLINE
-                    to = _write_fence(out, to + 1)
+                    to = write_fence_end(nesting, out, fence, to)
                 out[to] = _NEWLINE
                 to += 1
-                if gap == _PARAGRAPH:
+                # What follows a list in the same item or quotation would go on with the paragraph of its last item.
+                if gap == _PARAGRAPH or (nesting != common and item == begun):
+                    to = write_marks(common, True, out, to)
                     out[to] = _NEWLINE
                     to += 1
                 cells, fenced = 0, goes_on
-        if marked and not cells:
-            line = _nearest(containers, container, _TR)
+            to = write_marks(around, False, out, to)
+            nesting = going_on(around)
+            line = _nearest(containers, container, _TR) if marked else -1
             if line >= 0:
                 out[to], out[to + 1] = _BAR, _SPACE
                 to += 2
@@ -395,22 +408,28 @@ def render(
                 cells = empty + 1
                 inside = _nearest(containers, line, _TABLE)
                 first_row, table = inside != table, inside
-            elif containers[container, C_BITS] & _PRE and not fenced:
-                to = _write_fence(out, to)
-                out[to] = _NEWLINE
-                to, fenced = to + 1, True
-        if not cells and not fenced and (bullets or marked):
+            elif marked and containers[container, C_BITS] & _PRE and not fenced:
+                fence, to, fenced = to, write_fence(nesting, out, to), True
+        heading = marked and _H1 <= containers[container, C_TAG] <= _H6
+        if heading and not cells and not fenced:
+            for _ in range(containers[container, C_TAG] - _H1 + 1):
+                out[to] = _HASH
+                to += 1
+            out[to] = _SPACE
+            to += 1
+        elif bullets and not marked:
             # An item of several blocks has one dash, also where a list within it parts them: items are numbered as they begin.
             inside = _nearest(containers, container, _LI)
-            to = _write_prefix(containers, container, marked, inside > item, out, to)
+            if inside > item:
+                to = _write_dash(containers, container, out, to)
             item = max(item, inside)
-        cell = cells > 0
-        flat = cell or (marked and _H1 <= containers[container, C_TAG] <= _H6)
-        to = _write_block(page, block, pieces, references, links, marked and not fenced, flat, cell, out, to)
+        start, cell = to, cells > 0
+        to = _write_block(page, block, pieces, references, links, marked and not fenced, cell or heading, cell, out, to)
+        if nesting and not cell:
+            to = indent(nesting, out, start, to)
         before = container
     if cells:
-        to = _write_row_end(out, to, cells, first_row)
+        to = _write_row_end(nesting, out, to, cells, first_row)
     if fenced:
-        out[to] = _NEWLINE
-        to = _write_fence(out, to + 1)
+        to = write_fence_end(nesting, out, fence, to)
     return to

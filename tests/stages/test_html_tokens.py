@@ -269,16 +269,54 @@ def test_text(name: str) -> None:
 MARKDOWN = {
     "headings": ("<h1>a</h1><h3>b</h3><p>c", "# a\n\n### b\n\nc"),
     "items": ("<ul><li>a<li>b<ul><li>c</ul></ul>", "- a\n- b\n  - c"),
-    "item of two paragraphs": ("<ul><li><p>a<p>b<li>c</ul>", "- a\n\nb\n\n- c"),
-    "item that goes on behind a list": ("<ul><li>a<ul><li>b</ul>c<li>d</ul>", "- a\n  - b\nc\n- d"),
-    "item of a heading and more": ("<ul><li>a<h3>b</h3>c</ul>", "- a\n\n### b\n\nc"),
+    "item of two paragraphs": ("<ul><li><p>a<p>b<li>c</ul>", "- a\n\n  b\n\n- c"),
+    "item that goes on behind a list": ("<ul><li>a<ul><li>b</ul>c<li>d</ul>", "- a\n  - b\n\n  c\n- d"),
+    "item of a heading and more": ("<ul><li>a<h3>b</h3>c</ul>", "- a\n\n  ### b\n\n  c"),
     "item in boxes": ("<ul><li><div><div><p>a</div></div><li>b</ul>", "- a\n\n- b"),
-    "quotation of a list": ("<blockquote><ul><li><p>a<p>b</ul></blockquote>c", "> - a\n\n> b\n\nc"),
+    "quotation of a list": ("<blockquote><ul><li><p>a<p>b</ul></blockquote>c", "> - a\n>\n>   b\n\nc"),
+    "paragraphs of nested items": (
+        "<ul><li><p>a<ul><li><p>b<br>c<p>d</ul><p>e<li>f</ul>g",
+        "- a\n\n  - b\n    c\n\n    d\n\n  e\n\n- f\n\ng",
+    ),
+    "items that begin with an item": ("<ul><li><ul><li>a<li>b</ul><li>c</ul>", "- - a\n  - b\n\n- c"),
+    "item without a list": ("<div><li>a</div><div>b</div>", "- a\n\nb"),
+    "items too deep to be told apart": (
+        "<ul><li>a" * 11 + "<p>b",
+        "".join(f"{'  ' * min(depth, 8)}- a\n" for depth in range(11)) + f"\n{'  ' * 9}b",
+    ),
+    "preformatted text and a table in an item": (
+        "<ul><li><pre>a\n\n b</pre><table><tr><td>c<td>d<tr><td>e<td>f</table><li>g</ul>",
+        "- ```\n  a\n\n   b\n  ```\n\n  | c | d |\n  |---|---|\n  | e | f |\n\n- g",
+    ),
+    "items in preformatted text and in a cell": (
+        "<pre><ul><li>a<li>b</ul></pre><table><tr><td><ul><li>c<li>d</ul></table>",
+        "```\na\nb\n```\n\n| c d |\n|---|",
+    ),
+    "quotation of paragraphs and preformatted text": (
+        "<blockquote><p>a<br>b<p>c<pre>d\n\ne</pre></blockquote><blockquote>f</blockquote>",
+        "> a\n> b\n>\n> c\n>\n> ```\n> d\n>\n> e\n> ```\n\n> f",
+    ),
+    "quotation in an item": ("<ul><li><blockquote>a<p>b</blockquote>c</ul>", "- > a\n  >\n  > b\n\n  c"),
     "quotation": ("<blockquote>a</blockquote>", "> a"),
     "code": ("<p>a <code>b</code> c", "a `b` c"),
     "code with blanks at its edges": ("<p>a<code> b </code>c", "a `b` c"),
     "code without an end": ("<p>a <code>b<p>c</code>d", "a `b`\n\ncd"),
     "empty code": ("<p>a<code></code>b", "ab"),
+    "ticks in code": ("<p>a <code>b`c</code>, <code>b``c`d</code>", "a ``b`c``, ```b``c`d```"),
+    "ticks at the edges of code": (
+        "<p><code>`a</code>, <code>a&#96;&#96;</code>, <code>`</code>",
+        "`` `a ``, ``` a`` ```, `` ` ``",
+    ),
+    "ticks in code without an end": ("<p>a <code>`b<p>c", "a `` `b ``\n\nc"),
+    "code in code": ("<p><code>a<kbd>b</kbd>c</code>d</code>e", "`abc`de"),
+    "ticks in preformatted text": (
+        "<pre>a\n```\nb</pre><pre>````</pre><pre>a `` b</pre>c",
+        "````\na\n```\nb\n````\n\n`````\n````\n`````\n\n```\na `` b\n```\n\nc",
+    ),
+    "ticks in preformatted text of several blocks": (
+        "<pre><div>a</div><div>~ ``` ~</div><div>b</div></pre>",
+        "````\na\n~ ``` ~\nb\n````",
+    ),
     "preformatted": ("<pre><code>a\n  b</code></pre><p>c", "```\na\n  b\n```\n\nc"),
     "table": ("<table><tr><th>a<th>b<tr><td>c<td>d</table>e", "| a | b |\n|---|---|\n| c | d |\n\ne"),
     "bars, lines and spaces in cells": ("<table><tr><td>a|b<br>c<td><pre>d\n  e</pre>", "| a\\|b c | d e |\n|---|---|"),
@@ -313,6 +351,15 @@ def test_markdown(name: str) -> None:
     assert render(page, layout="markdown", links="markdown") == expected
 
 
+@pytest.mark.parametrize(
+    "unit", ["<pre>`", "<code>`", "<li><pre>`\n", "<ul><li>`<br>", "<blockquote><pre>a\n", "<pre>```\n"]
+)
+def test_marks_take_linear_time(unit: str) -> None:
+    # Text is moved to make room for marks: once, or these would take hours.
+    page = read(unit * (1_000_000 // len(unit)))
+    assert render_text(page, np.ones(len(page.blocks), np.bool_), layout="markdown")
+
+
 def test_rows_of_many_cells_without_text() -> None:
     page = read("<table>" + ("<tr>" + "<td>" * 200 + "x" + "<td>" * 200 + "y") * 500)
     rows = render_text(page, np.ones(len(page.blocks), np.bool_), layout="markdown").split("\n")
@@ -344,6 +391,9 @@ def test_the_text_has_room() -> None:
         "<h6>",
         "</h6>",
         "<blockquote>",
+        "\n",
+        "&#10;",
+        "`",
         "ÿ",
         "<",
         "<!",
@@ -355,7 +405,7 @@ def test_the_text_has_room() -> None:
         few = chance.sample(tokens, chance.randint(2, 8))
         page = read("".join(chance.choices(few, k=40)).encode().replace("ÿ".encode(), b"\xff"))
         keep = np.array([chance.random() < 0.8 for _ in page.blocks], np.bool_)
-        room = html_render.room_for(page.blocks, page.pieces, keep)
+        room = html_render.room_for(page.blocks, page.containers, page.pieces, keep)
         tables = page.data, page.blocks, page.containers, page.pieces, keep, references()
         # In a larger one, for what is written behind the end of an array is not noticed.
         written = html_render.render(*tables, html_render.LINKS_MARKED, True, True, np.empty(4 * room + 4096, np.uint8))
