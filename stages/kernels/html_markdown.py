@@ -1,196 +1,134 @@
-"""Marks of Markdown that need a second look at what is written: how deep a line lies in lists and quotations, how long ticks are.
-
-Both depend on text that is not known before it is decoded. So a block, a code span or a fenced block is written first and then
-moved to make room: once each, so the time stays linear. Rejected: to decode it twice, once to count and once to write.
-
-Rules: CommonMark 0.31.2 (https://spec.commonmark.org/0.31.2/), sections 4.5 (fences), 5.1 (quotations), 5.2 (items) and 6.1
-(code spans).
-"""
+"""The text of kept blocks as Markdown: the rules of CommonMark, and GitHub's tables, which it lacks."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from corpusmill.stages.kernels import bare_kernel
-from corpusmill.stages.kernels.html_layout import C_BITS, C_DEPTH, C_PARENT, C_TAG
+from corpusmill.stages.kernels.html_layout import B_CONTAINER, B_PIECE, BREAK, C_BITS, C_TAG, P_KIND
+from corpusmill.stages.kernels.html_marks import (
+    going_on,
+    indent,
+    nearest_common,
+    nesting_of,
+    write_fence,
+    write_fence_end,
+    write_marks,
+)
+from corpusmill.stages.kernels.html_render import CELL, LINE, PARAGRAPH, TR, between, empty_cells, nearest, write_block
 from corpusmill.stages.kernels.html_tags import TAG_BITS, TAGS
 
-__all__ = [
-    "HIGHEST",
-    "LONGEST_MARKS",
-    "NESTING",
-    "going_on",
-    "indent",
-    "nearest_common",
-    "nesting_of",
-    "write_code_end",
-    "write_fence",
-    "write_fence_end",
-    "write_marks",
-]
+__all__ = ["render_markdown"]
 
-HIGHEST = 64
-"""Levels of the tree that are looked at around a block."""
-_DEEPEST = 8  # levels of lists and quotations that are written, and the innermost one below them
-LONGEST_MARKS = 2 * (_DEEPEST + 1)
-"""Bytes before a line, at most."""
-_LEVELS = 31  # that a number of 64 bits holds
-
-_LI, _TR, _PRE, _QUOTE = (TAGS[name] for name in ["li", "tr", "pre", "blockquote"])
-NESTING = int(TAG_BITS[_LI] | TAG_BITS[_QUOTE])
-"""Bits of a container within a list or a quotation."""
-
-# What a level of a nesting is, two bits each, the outermost in the lowest.
-_QUOTED, _ITEM, _NEW_ITEM = 1, 2, 3
-_LOW_BITS = 0x5555555555555555
-
-_NEWLINE, _SPACE, _DASH, _MORE, _TICK = 10, 32, 45, 62, 96
+_H1, _H6, _TABLE, _FENCED = (TAGS[name] for name in ["h1", "h6", "table", "pre"])
+_PRE = int(TAG_BITS[_FENCED])
+_NEWLINE, _SPACE, _BAR, _DASH, _HASH = 10, 32, 124, 45, 35
 
 
 @bare_kernel
-def nesting_of(containers: Any, here: int, begun: int) -> tuple[int, int]:
-    """Return the lists and quotations around a container as a number, and the last item among them (or *begun*).
-
-    Items behind *begun*, the last one of which something is written, begin here: containers are numbered as they open. Cells and
-    preformatted text hold no lists.
-    """
-    nesting, last = 0, begun
-    if containers[here, C_BITS] & NESTING:
-        levels = 0
-        for _ in range(HIGHEST):
-            if here <= 0 or levels == _LEVELS:
-                break
-            tag = containers[here, C_TAG]
-            if tag == _LI:
-                nesting = nesting << 2 | (_NEW_ITEM if here > begun else _ITEM)
-                last = max(last, here)
-                levels += 1
-            elif tag == _QUOTE:
-                nesting = nesting << 2 | _QUOTED
-                levels += 1
-            elif tag == _TR or tag == _PRE:
-                nesting, last, levels = 0, begun, 0
-            here = containers[here, C_PARENT]
-    return nesting, last
+def _write_row_end(nesting: int, out: Any, to: int, cells: int, first: bool) -> int:
+    """Write the end of a Markdown row, and the line below the first row of a table."""
+    out[to], out[to + 1] = _SPACE, _BAR
+    to += 2
+    if first:
+        out[to] = _NEWLINE
+        to = write_marks(nesting, False, out, to + 1)
+        out[to] = _BAR
+        to += 1
+        for _ in range(cells):
+            out[to] = out[to + 1] = out[to + 2] = _DASH
+            out[to + 3] = _BAR
+            to += 4
+    return to
 
 
 @bare_kernel
-def going_on(nesting: int) -> int:
-    """Return the same nesting where all its items have begun."""
-    return nesting & ~((nesting >> 1) & _LOW_BITS)
-
-
-@bare_kernel
-def nearest_common(containers: Any, one: int, other: int) -> int:
-    """Return the nearest container around both."""
-    for _ in range(2 * HIGHEST):
-        if one == other:
-            break
-        if containers[one, C_DEPTH] >= containers[other, C_DEPTH]:
-            one = max(containers[one, C_PARENT], 0)
-        else:
-            other = max(containers[other, C_PARENT], 0)
-    return one
-
-
-@bare_kernel
-def write_marks(nesting: int, bare: bool, out: Any, to: int) -> int:
-    """Write what stands before a line; *bare*: before an empty one, where blanks are not needed."""
-    level, last = 0, to
-    while nesting:
-        kind = nesting & 3
-        nesting >>= 2
-        if level < _DEEPEST or nesting == 0:
-            out[to] = _MORE if kind == _QUOTED else _DASH if kind == _NEW_ITEM else _SPACE
-            out[to + 1] = _SPACE
-            last = last if kind == _ITEM else to + 1
-            to += 2
-        level += 1
-    return last if bare else to
-
-
-@bare_kernel
-def _move(out: Any, begin: int, end: int, by: int) -> None:
-    """Move bytes *by* places on."""
-    for place in range(end - 1, begin - 1, -1):
-        out[place + by] = out[place]
-
-
-@bare_kernel
-def indent(nesting: int, out: Any, begin: int, to: int) -> int:
-    """Put the marks of a nesting, all of whose items have begun, before all lines from *begun* on but the first."""
-    lines = empty = 0
-    for place in range(begin, to):
-        if out[place] == _NEWLINE:
-            lines += 1
-            empty += place + 1 < to and out[place + 1] == _NEWLINE
-    if nesting == 0 or lines == 0:
-        return to
-    whole = write_marks(nesting, False, out, to) - to
-    bare = write_marks(nesting, True, out, to) - to
-    end = to + (lines - empty) * whole + empty * bare
-    write_marks(nesting, False, out, end)  # to be copied from here
-    place, behind = to - 1, end
-    while place >= begin:
-        if out[place] == _NEWLINE:
-            size = bare if behind < end and out[behind] == _NEWLINE else whole
-            behind -= size
-            for at in range(size):
-                out[behind + at] = out[end + at]
-        behind -= 1
-        out[behind] = out[place]
-        place -= 1
-    return end
-
-
-@bare_kernel
-def _longest_run(out: Any, begin: int, end: int) -> int:
-    """Return how many ticks stand side by side at most."""
-    longest = run = 0
-    for place in range(begin, end):
-        run = run + 1 if out[place] == _TICK else 0
-        longest = max(longest, run)
-    return longest
-
-
-@bare_kernel
-def _write_ticks(count: int, out: Any, to: int) -> int:
-    for place in range(to, to + count):
-        out[place] = _TICK
-    return to + count
-
-
-@bare_kernel
-def write_code_end(out: Any, begin: int, to: int) -> int:
-    """End a code span that began with one tick at *begin*; more of them, and blanks, where ticks in it make that necessary."""
-    more = _longest_run(out, begin + 1, to)
-    blank = out[begin + 1] == _TICK or out[to - 1] == _TICK
-    if more:
-        _move(out, begin + 1, to, more + blank)
-        _write_ticks(more, out, begin + 1)
-        to += more + blank
-        if blank:
-            out[begin + 1 + more] = out[to] = _SPACE
+def render_markdown(
+    page: Any,
+    blocks: Any,
+    containers: Any,
+    pieces: Any,
+    keep: Any,
+    references: Any,
+    links: int,
+    out: Any,
+) -> int:
+    """Write the kept blocks to *out* and return how many bytes they took."""
+    to = 0
+    before = item = table = -1
+    cells, first_row, fenced, fence = 0, False, False, 0
+    nesting = np.int64(0)
+    for row in range(blocks.shape[0]):
+        if not keep[row]:
+            continue
+        block = blocks[row]
+        container = block[B_CONTAINER]
+        gap, goes_on = LINE, False
+        if before >= 0:
+            gap = between(containers, before, container, pieces[block[B_PIECE], P_KIND] == BREAK)
+            if cells and gap != CELL:
+                goes_on = nearest(containers, container, TR) == nearest(containers, before, TR)
+        if goes_on:
+            out[to] = _SPACE  # one more paragraph of a cell
             to += 1
-    return _write_ticks(1 + more, out, to)
-
-
-@bare_kernel
-def write_fence(nesting: int, out: Any, to: int) -> int:
-    """Write the line that begins preformatted text, and the marks of the next."""
-    to = _write_ticks(3, out, to)
-    out[to] = _NEWLINE
-    return write_marks(nesting, False, out, to + 1)
-
-
-@bare_kernel
-def write_fence_end(nesting: int, out: Any, begin: int, to: int) -> int:
-    """Write the line that ends preformatted text, which began with three ticks at *begin*; longer ones than any in the text."""
-    more = max(_longest_run(out, begin + 3, to) - 2, 0)
-    if more:
-        _move(out, begin + 3, to, more)
-        _write_ticks(more, out, begin + 3)
-        to += more
-    out[to] = _NEWLINE
-    to = write_marks(nesting, False, out, to + 1)
-    return _write_ticks(3 + more, out, to)
+        elif gap == CELL and cells:
+            empty = empty_cells(containers, nearest(containers, container, TR), before, container)
+            for _ in range(empty + 1):
+                out[to], out[to + 1], out[to + 2] = _SPACE, _BAR, _SPACE
+                to += 3
+            cells += empty + 1
+        else:
+            begun = item
+            around, item = nesting_of(containers, container, begun)
+            if before >= 0:
+                common = np.int64(0)
+                if nesting and around:
+                    common, _ = nesting_of(containers, nearest_common(containers, before, container), begun)
+                if cells:
+                    to = _write_row_end(nesting, out, to, cells, first_row)
+                goes_on = fenced and nearest(containers, container, _FENCED) == nearest(containers, before, _FENCED)
+                goes_on = goes_on and nearest(containers, container, TR) < 0
+                if fenced and not goes_on:
+                    to = write_fence_end(nesting, out, fence, to)
+                out[to] = _NEWLINE
+                to += 1
+                # What follows a list in the same item or quotation would go on with the paragraph of its last item.
+                if gap == PARAGRAPH or (nesting != common and item == begun):
+                    to = write_marks(common, True, out, to)
+                    out[to] = _NEWLINE
+                    to += 1
+                cells, fenced = 0, goes_on
+            to = write_marks(around, False, out, to)
+            nesting = going_on(around)
+            line = nearest(containers, container, TR)
+            if line >= 0:
+                out[to], out[to + 1] = _BAR, _SPACE
+                to += 2
+                empty = empty_cells(containers, line, -1, container)
+                for _ in range(empty):
+                    out[to], out[to + 1] = _BAR, _SPACE
+                    to += 2
+                cells = empty + 1
+                inside = nearest(containers, line, _TABLE)
+                first_row, table = inside != table, inside
+            elif containers[container, C_BITS] & _PRE and not fenced:
+                fence, to, fenced = to, write_fence(nesting, out, to), True
+        heading = _H1 <= containers[container, C_TAG] <= _H6
+        if heading and not cells and not fenced:
+            for _ in range(containers[container, C_TAG] - _H1 + 1):
+                out[to] = _HASH
+                to += 1
+            out[to] = _SPACE
+            to += 1
+        start, cell = to, cells > 0
+        to = write_block(page, block, pieces, references, links, not fenced, cell or heading, cell, out, to)
+        if nesting and not cell:
+            to = indent(nesting, out, start, to)
+        before = container
+    if cells:
+        to = _write_row_end(nesting, out, to, cells, first_row)
+    if fenced:
+        to = write_fence_end(nesting, out, fence, to)
+    return to

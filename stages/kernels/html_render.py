@@ -1,4 +1,7 @@
-"""The text of kept blocks, plain or as Markdown: references decoded, white space collapsed, blocks apart as readers see them."""
+"""The text of kept blocks: references decoded, white space collapsed, blocks apart as readers see them.
+
+Plain text is written here, Markdown in `html_markdown.py`, so that who wants none does not wait two seconds for its compiler.
+"""
 
 from __future__ import annotations
 
@@ -27,30 +30,36 @@ from corpusmill.stages.kernels.html_layout import (
     RAW_TEXT,
     VERBATIM,
 )
-from corpusmill.stages.kernels.html_markdown import (
+from corpusmill.stages.kernels.html_marks import (
     HIGHEST,
     LONGEST_MARKS,
     NESTING,
-    going_on,
-    indent,
-    nearest_common,
-    nesting_of,
     write_code_end,
-    write_fence,
-    write_fence_end,
-    write_marks,
 )
-from corpusmill.stages.kernels.html_tags import CLASSES, DIGIT, TAG_BITS, TAGS
+from corpusmill.stages.kernels.html_tags import CLASSES, DIGIT, TAGS
 from corpusmill.stages.kernels.text import encode
 
-__all__ = ["LINKS_DROPPED", "LINKS_MARKED", "LINKS_TEXT", "render", "room_for"]
+__all__ = [
+    "CELL",
+    "LINE",
+    "LINKS_DROPPED",
+    "LINKS_MARKED",
+    "LINKS_TEXT",
+    "PARAGRAPH",
+    "TR",
+    "between",
+    "empty_cells",
+    "nearest",
+    "render",
+    "room_for",
+    "write_block",
+]
 
 LINKS_DROPPED, LINKS_TEXT, LINKS_MARKED = range(3)
 
-_H1, _H6, _LI, _UL, _OL, _TD, _TH, _TR, _TABLE, _TBODY, _THEAD, _TFOOT = (
-    TAGS[name] for name in ["h1", "h6", "li", "ul", "ol", "td", "th", "tr", "table", "tbody", "thead", "tfoot"]
+_LI, _UL, _OL, _TD, _TH, TR, _TABLE, _TBODY, _THEAD, _TFOOT = (
+    TAGS[name] for name in ["li", "ul", "ol", "td", "th", "tr", "table", "tbody", "thead", "tfoot"]
 )
-_FENCED, _PRE = TAGS["pre"], int(TAG_BITS[TAGS["pre"]])
 _PARAGRAPHS = np.zeros(max(TAGS.values()) + 2, np.uint8)
 """Tags around which an empty line is due."""
 for _name in [
@@ -75,16 +84,14 @@ for _name in [
     _PARAGRAPHS[TAGS[_name]] = 1
 _DEEPEST_LIST = 8
 _LONGEST_LINK = 2000
-_MOST_EMPTY, _CELL_REACH = (
-    16,
-    256,
-)  # cells without text between two others, and containers among which they are looked for
+# Cells without text between two others, and containers among which they are looked for.
+_MOST_EMPTY, _CELL_REACH = 16, 256
 _NEWLINE, _RETURN, _SPACE, _TAB, _BAR, _DASH, _HASH, _TICK = 10, 13, 32, 9, 124, 45, 35, 96
 _AND, _SEMICOLON, _EQUALS, _BACKSLASH, _PERCENT = 38, 59, 61, 92, 37
 _HEXADECIMAL = np.frombuffer(b"0123456789ABCDEF", np.uint8)
 
 # What lies between two blocks.
-_CELL, _LINE, _PARAGRAPH = range(3)
+CELL, LINE, PARAGRAPH = range(3)
 
 
 @bare_kernel
@@ -105,10 +112,10 @@ def room_for(blocks: Any, containers: Any, pieces: Any, keep: Any) -> int:
 
 
 @bare_kernel
-def _between(containers: Any, one: int, other: int, broken: bool) -> int:
+def between(containers: Any, one: int, other: int, broken: bool) -> int:
     """Return what lies between two blocks: the next cell of a row, a new line, or an empty line."""
     if one == other:
-        return _PARAGRAPH if broken else _LINE
+        return PARAGRAPH if broken else LINE
     paragraph = listed = False
     last_one = last_other = 0
     for _ in range(2 * HIGHEST):
@@ -125,15 +132,15 @@ def _between(containers: Any, one: int, other: int, broken: bool) -> int:
             paragraph |= _PARAGRAPHS[last_other] != 0
             other = max(containers[other, C_PARENT], 0)
     common = containers[one, C_TAG]
-    if common == _TR and (last_one == _TD or last_one == _TH) and (last_other == _TD or last_other == _TH):
-        return _CELL
+    if common == TR and (last_one == _TD or last_one == _TH) and (last_other == _TD or last_other == _TH):
+        return CELL
     if common == _TABLE or common == _TBODY or common == _THEAD or common == _TFOOT:
-        return _LINE
-    return _PARAGRAPH if paragraph or (listed and containers[one, C_ITEMS] == 0) else _LINE
+        return LINE
+    return PARAGRAPH if paragraph or (listed and containers[one, C_ITEMS] == 0) else LINE
 
 
 @bare_kernel
-def _nearest(containers: Any, here: int, tag: int) -> int:
+def nearest(containers: Any, here: int, tag: int) -> int:
     """Return the nearest container of a tag at or above *here*, or -1."""
     for _ in range(HIGHEST):
         if here <= 0:
@@ -145,7 +152,7 @@ def _nearest(containers: Any, here: int, tag: int) -> int:
 
 
 @bare_kernel
-def _empty_cells(containers: Any, line: int, before: int, here: int) -> int:
+def empty_cells(containers: Any, line: int, before: int, here: int) -> int:
     """Return how many cells without text lie in a row between the cells that hold two containers; *before* is -1 at its start."""
     first = line
     for _ in range(HIGHEST):
@@ -203,7 +210,7 @@ def _write_link(page: Any, begin: int, end: int, references: Any, out: Any, to: 
 
 
 @bare_kernel
-def _write_block(
+def write_block(
     page: Any,
     block: Any,
     pieces: Any,
@@ -312,24 +319,6 @@ def _write_dash(containers: Any, container: int, out: Any, to: int) -> int:
     return to + 2
 
 
-@bare_kernel
-def _write_row_end(nesting: int, out: Any, to: int, cells: int, first: bool) -> int:
-    """Write the end of a Markdown row, and the line below the first row of a table."""
-    out[to], out[to + 1] = _SPACE, _BAR
-    to += 2
-    if first:
-        out[to] = _NEWLINE
-        to = write_marks(nesting, False, out, to + 1)
-        out[to] = _BAR
-        to += 1
-        for _ in range(cells):
-            out[to] = out[to + 1] = out[to + 2] = _DASH
-            out[to + 3] = _BAR
-            to += 4
-    return to
-
-
-@bare_kernel
 def render(
     page: Any,
     blocks: Any,
@@ -347,89 +336,46 @@ def render(
     *links* is one of the constants of this module (a block of links alone must not be kept where they are dropped); *marked* asks
     for Markdown, *bullets* for a dash before list items.
     """
+    tables = page, blocks, containers, pieces, keep, references, links
+    if not marked:
+        return int(_render_plain(*tables, bullets, out))
+    from corpusmill.stages.kernels.html_markdown import render_markdown  # compiled only if it is wanted
+
+    return int(render_markdown(*tables, out))
+
+
+@bare_kernel
+def _render_plain(
+    page: Any,
+    blocks: Any,
+    containers: Any,
+    pieces: Any,
+    keep: Any,
+    references: Any,
+    links: int,
+    bullets: bool,
+    out: Any,
+) -> int:
     to = 0
-    before = item = table = -1
-    cells, first_row, fenced, fence = 0, False, False, 0
-    nesting = np.int64(0)
+    before = item = -1
     for row in range(blocks.shape[0]):
         if not keep[row]:
             continue
         block = blocks[row]
         container = block[B_CONTAINER]
-        gap, goes_on = _LINE, False
         if before >= 0:
-            gap = _between(containers, before, container, pieces[block[B_PIECE], P_KIND] == BREAK)
-            if cells and gap != _CELL:
-                goes_on = _nearest(containers, container, _TR) == _nearest(containers, before, _TR)
-        if goes_on:
-            out[to] = _SPACE  # one more paragraph of a cell
+            gap = between(containers, before, container, pieces[block[B_PIECE], P_KIND] == BREAK)
+            out[to] = _TAB if gap == CELL else _NEWLINE
             to += 1
-        elif gap == _CELL and not marked:
-            out[to] = _TAB
-            to += 1
-        elif gap == _CELL and cells:
-            empty = _empty_cells(containers, _nearest(containers, container, _TR), before, container)
-            for _ in range(empty + 1):
-                out[to], out[to + 1], out[to + 2] = _SPACE, _BAR, _SPACE
-                to += 3
-            cells += empty + 1
-        else:
-            begun, around = item, np.int64(0)
-            if marked:
-                around, item = nesting_of(containers, container, begun)
-            if before >= 0:
-                common = np.int64(0)
-                if nesting and around:
-                    common, _ = nesting_of(containers, nearest_common(containers, before, container), begun)
-                if cells:
-                    to = _write_row_end(nesting, out, to, cells, first_row)
-                goes_on = fenced and _nearest(containers, container, _FENCED) == _nearest(containers, before, _FENCED)
-                goes_on = goes_on and _nearest(containers, container, _TR) < 0
-                if fenced and not goes_on:
-                    to = write_fence_end(nesting, out, fence, to)
+            if gap == PARAGRAPH:
                 out[to] = _NEWLINE
                 to += 1
-                # What follows a list in the same item or quotation would go on with the paragraph of its last item.
-                if gap == _PARAGRAPH or (nesting != common and item == begun):
-                    to = write_marks(common, True, out, to)
-                    out[to] = _NEWLINE
-                    to += 1
-                cells, fenced = 0, goes_on
-            to = write_marks(around, False, out, to)
-            nesting = going_on(around)
-            line = _nearest(containers, container, _TR) if marked else -1
-            if line >= 0:
-                out[to], out[to + 1] = _BAR, _SPACE
-                to += 2
-                empty = _empty_cells(containers, line, -1, container)
-                for _ in range(empty):
-                    out[to], out[to + 1] = _BAR, _SPACE
-                    to += 2
-                cells = empty + 1
-                inside = _nearest(containers, line, _TABLE)
-                first_row, table = inside != table, inside
-            elif marked and containers[container, C_BITS] & _PRE and not fenced:
-                fence, to, fenced = to, write_fence(nesting, out, to), True
-        heading = marked and _H1 <= containers[container, C_TAG] <= _H6
-        if heading and not cells and not fenced:
-            for _ in range(containers[container, C_TAG] - _H1 + 1):
-                out[to] = _HASH
-                to += 1
-            out[to] = _SPACE
-            to += 1
-        elif bullets and not marked:
+        if bullets:
             # An item of several blocks has one dash, also where a list within it parts them: items are numbered as they begin.
-            inside = _nearest(containers, container, _LI)
+            inside = nearest(containers, container, _LI)
             if inside > item:
                 to = _write_dash(containers, container, out, to)
             item = max(item, inside)
-        start, cell = to, cells > 0
-        to = _write_block(page, block, pieces, references, links, marked and not fenced, cell or heading, cell, out, to)
-        if nesting and not cell:
-            to = indent(nesting, out, start, to)
+        to = write_block(page, block, pieces, references, links, False, False, False, out, to)
         before = container
-    if cells:
-        to = _write_row_end(nesting, out, to, cells, first_row)
-    if fenced:
-        to = write_fence_end(nesting, out, fence, to)
     return to
