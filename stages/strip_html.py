@@ -67,7 +67,8 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
     comments: bool = True
     """Keep what readers wrote below an article, where the engine takes it for content; without it, never (`fast`)."""
     tables: bool = True
-    """Keep the text of tables, a tab between cells and a line for each row (`fast`, `text`, `trafilatura`)."""
+    """Keep the text of tables (`fast`, `text`, `trafilatura`): a line for each row and a tab between cells, also between those
+    without text (`fast`, `text`), so that columns stay columns."""
     lists: bool = False
     """A dash before list items (`fast`, `text`)."""
     links: Literal["drop", "text", "markdown"] = "text"

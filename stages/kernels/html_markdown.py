@@ -74,7 +74,7 @@ def render_markdown(
             out[to] = _SPACE  # one more paragraph of a cell
             to += 1
         elif gap == CELL and cells:
-            empty = empty_cells(containers, nearest(containers, container, TR), before, container)
+            empty = empty_cells(containers, nearest_common(containers, before, container), before, container)
             for _ in range(empty + 1):
                 out[to], out[to + 1], out[to + 2] = _SPACE, _BAR, _SPACE
                 to += 3

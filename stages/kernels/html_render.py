@@ -12,6 +12,7 @@ import numpy as np
 from corpusmill.stages.kernels import bare_kernel
 from corpusmill.stages.kernels.html_characters import is_newline, next_character, wide_character
 from corpusmill.stages.kernels.html_layout import (
+    B_CHARACTERS,
     B_CONTAINER,
     B_PIECE,
     B_PIECES,
@@ -34,9 +35,10 @@ from corpusmill.stages.kernels.html_marks import (
     HIGHEST,
     LONGEST_MARKS,
     NESTING,
+    nearest_common,
     write_code_end,
 )
-from corpusmill.stages.kernels.html_tags import CLASSES, DIGIT, TAGS
+from corpusmill.stages.kernels.html_tags import CLASSES, DIGIT, TAG_BITS, TAGS
 from corpusmill.stages.kernels.text import encode
 
 __all__ = [
@@ -60,6 +62,7 @@ LINKS_DROPPED, LINKS_TEXT, LINKS_MARKED = range(3)
 _LI, _UL, _OL, _TD, _TH, TR, _TABLE, _TBODY, _THEAD, _TFOOT = (
     TAGS[name] for name in ["li", "ul", "ol", "td", "th", "tr", "table", "tbody", "thead", "tfoot"]
 )
+_TABULATED = int(TAG_BITS[_TABLE])
 _PARAGRAPHS = np.zeros(max(TAGS.values()) + 2, np.uint8)
 """Tags around which an empty line is due."""
 for _name in [
@@ -86,6 +89,7 @@ _DEEPEST_LIST = 8
 _LONGEST_LINK = 2000
 # Cells without text between two others, and containers among which they are looked for.
 _MOST_EMPTY, _CELL_REACH = 16, 256
+_LONGEST_CELL = 200  # characters of a block behind empty cells: before longer ones they are margins of a layout
 _NEWLINE, _RETURN, _SPACE, _TAB, _BAR, _DASH, _HASH, _TICK = 10, 13, 32, 9, 124, 45, 35, 96
 _AND, _SEMICOLON, _EQUALS, _BACKSLASH, _PERCENT = 38, 59, 61, 92, 37
 _HEXADECIMAL = np.frombuffer(b"0123456789ABCDEF", np.uint8)
@@ -363,13 +367,27 @@ def _render_plain(
             continue
         block = blocks[row]
         container = block[B_CONTAINER]
+        gap = LINE
         if before >= 0:
             gap = between(containers, before, container, pieces[block[B_PIECE], P_KIND] == BREAK)
-            out[to] = _TAB if gap == CELL else _NEWLINE
-            to += 1
+            if gap != CELL:
+                out[to] = _NEWLINE
+                to += 1
             if gap == PARAGRAPH:
                 out[to] = _NEWLINE
                 to += 1
+        empty = 0
+        if gap == CELL:
+            empty = 1 + empty_cells(containers, nearest_common(containers, before, container), before, container)
+        elif containers[container, C_BITS] & _TABULATED and block[B_CHARACTERS] <= _LONGEST_CELL:
+            line = nearest(containers, container, TR)
+            if line >= 0 and (
+                row == 0 or blocks[row - 1, B_CONTAINER] < line
+            ):  # no text in the row before, kept or not
+                empty = empty_cells(containers, line, -1, container)
+        for _ in range(empty):
+            out[to] = _TAB
+            to += 1
         if bullets:
             # An item of several blocks has one dash, also where a list within it parts them: items are numbered as they begin.
             inside = nearest(containers, container, _LI)

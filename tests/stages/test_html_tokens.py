@@ -251,6 +251,15 @@ TEXT = {
     "divisions": ("<div>a</div><div>b</div>", "a\nb"),
     "line breaks": ("<p>a<br>b<br><br>c", "a\nb\n\nc"),
     "cells and rows": ("<table><tr><td>a<td>b<tr><td>c<td>d</table>", "a\tb\nc\td"),
+    "cells without text": (
+        "<table><tr><td><th>a<th>b<tr><td>c<td> <td>d<tr><td>e<td>&nbsp;<td></td><td><p>f<p>g<tr><td><td>h<td></table>",
+        "\ta\tb\nc\t\td\ne\t\t\tf\n\ng\n\th",
+    ),
+    "a table in a row with cells without text": (
+        "<table><tr><td>a<td><td><table><tr><td>b<td><td>c</table><td><td>d</table>",
+        "a\t\tb\t\tc\t\td",
+    ),
+    "margins of a layout": (f"<table><tr><td><td><p>{'word ' * 60}<p>b<td></table>", f"{'word ' * 59}word\n\nb"),
     "items": ("<ul><li>a<li>b</ul>", "a\nb"),
     "preformatted": ("<pre>\n  a\r\n\tb\n\nc</pre>", "  a\n\tb\n\nc"),
     "blanks and references in preformatted": ("<pre>a&nbsp;&nbsp;b&#10;c&#xA;d\re</pre>", "a  b\nc\nd\ne"),
@@ -365,6 +374,14 @@ def test_rows_of_many_cells_without_text() -> None:
     rows = render_text(page, np.ones(len(page.blocks), np.bool_), layout="markdown").split("\n")
     assert len(rows) == 501
     assert {row.count("x") + row.count("y") for row in rows} == {0, 2}
+    plain = render_text(page, np.ones(len(page.blocks), np.bool_)).split("\n")
+    assert [row.strip("\t").replace("\t", "") for row in plain] == ["xy"] * 500
+
+
+def test_cells_that_are_not_kept_are_columns_between_cells_but_not_before_them() -> None:
+    page = read("<table><tr><td>a<td>b<td>c<td>d</table>")
+    assert render_text(page, np.array([True, False, True, True])) == "a\t\tc\td"
+    assert render_text(page, np.array([False, False, True, True])) == "c\td"
 
 
 def test_the_text_has_room() -> None:
@@ -408,8 +425,9 @@ def test_the_text_has_room() -> None:
         room = html_render.room_for(page.blocks, page.containers, page.pieces, keep)
         tables = page.data, page.blocks, page.containers, page.pieces, keep, references()
         # In a larger one, for what is written behind the end of an array is not noticed.
-        written = html_render.render(*tables, html_render.LINKS_MARKED, True, True, np.empty(4 * room + 4096, np.uint8))
-        assert written <= room
+        for marked in (True, False):
+            out = np.empty(4 * room + 4096, np.uint8)
+            assert html_render.render(*tables, html_render.LINKS_MARKED, marked, True, out) <= room
 
 
 def test_links_dropped() -> None:
