@@ -39,9 +39,10 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
 
     With `metadata` also what the page declares of itself: `title`, `declared_language`, `canonical_url`, `published`, and what
     its owner asks of machines: `noindex`, `noai`, `tdm_reservation`. Nothing is dropped by them; a filter may use them.
+    `canonical_url` is absolute: a relative address counts from the document's `url`, and is null where there is none.
     """
 
-    reads: ClassVar[tuple[str, ...]] = ("html", "metadata")
+    reads: ClassVar[tuple[str, ...]] = ("html", "metadata", "url")
     rewrites: ClassVar[tuple[str, ...]] = ("text", "html")
     reasons: ClassVar[frozenset[str]] = frozenset({"empty", "too_large"})
     version: ClassVar[int] = 2
@@ -112,7 +113,7 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
             document.text, document.signals["html_engine"], read = extract(source)
             document.signals["text_share"] = len(document.text) / max(1, characters)
             if self.metadata and read is not None:
-                document.signals |= _declared(read)
+                document.signals |= _declared(read, document.url)
             return document if document.text else Drop("empty", value=0.0, limit=1.0)
 
         return apply
@@ -133,9 +134,10 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
         return extract
 
 
-def _declared(page: HtmlPage) -> dict[str, Any]:
-    """Return what a page declares, as signals."""
-    found = page_metadata(page.source, page.marks, structured=page.structured)
+def _declared(page: HtmlPage, url: str | None) -> dict[str, Any]:
+    """Return what a page that was fetched from *url* declares, as signals."""
+    base = url if isinstance(url, str) else None  # the column may hold anything
+    found = page_metadata(page.source, page.marks, base_url=base, structured=page.structured)
     return {
         "title": found.title,
         "declared_language": found.language,

@@ -337,6 +337,39 @@ def test_what_the_page_declares_is_a_signal() -> None:
     assert "title" not in document.signals
 
 
+@pytest.mark.parametrize(
+    ("url", "link", "canonical"),
+    [
+        ("https://example.org/a/b?c#d", "../mill", "https://example.org/mill"),
+        ("https://example.org/a/", "//example.net/x", "https://example.net/x"),
+        ("https://me:secret@example.org/a", "/mill", "https://example.org/mill"),
+        ("https://example.org/a", "https://example.net/", "https://example.net/"),
+        (None, "/mill", None),
+        ("", "/mill", None),
+        ("http://[broken", "/mill", None),
+        ("https://example.org/", "//[broken/x", None),
+        ("urn:isbn:0", "/mill", None),
+        ("no url", "mill", None),
+        ("http://\ud800.example/", "/mill", None),
+    ],
+)
+def test_relative_canonical_links_count_from_the_url(url: str | None, link: str, canonical: str | None) -> None:
+    page = f"<link rel=canonical href='{link}'>{BODY}"
+    for engine in ENGINES:
+        document = Document(html=page, url=url)
+        StripHtml(engine=engine).build()(document)  # type: ignore[arg-type]
+        assert document.signals["canonical_url"] == canonical
+
+
+def test_the_url_is_taken_from_its_column() -> None:
+    page = f"<link rel=canonical href=/mill>{BODY}".encode()
+    rows = pa.RecordBatch.from_pylist([{"id": "1", "html": page, "url": "https://example.org/a"}], DOCUMENTS)
+    assert StripHtml()(rows).column("signals.canonical_url").to_pylist() == ["https://example.org/mill"]
+    assert StripHtml()(rows.select(["id", "html", "text"])).column("signals.canonical_url").to_pylist() == [None]
+    numbers = rows.set_column(rows.schema.get_field_index("url"), "url", pa.array([5]))
+    assert StripHtml()(numbers).column("signals.canonical_url").to_pylist() == [None]
+
+
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "trafilatura", None)
     with pytest.raises(RecipeError, match=r"pip install 'corpusmill\[trafilatura\]'"):
