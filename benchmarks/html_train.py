@@ -155,7 +155,7 @@ class _Described:
         words = ClassWords(tables["words"], tables["word_weights"], tables["word_categories"])
         read = read_page(page.source, words)
         self.blocks, self.containers = read.blocks, read.containers
-        self.features = np.empty((len(read.blocks), FEATURES + CONTEXT), np.float32)
+        self.features = np.zeros((len(read.blocks), FEATURES + CONTEXT), np.float32)
         self.lengths = np.empty(len(read.blocks))
         self.groups = np.empty(len(read.containers), np.int64)
         texts = tables["texts"], tables["text_weights"]

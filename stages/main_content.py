@@ -87,7 +87,7 @@ class ContentModel(NamedTuple):
         from corpusmill.stages.kernels.html_features import describe
 
         count = len(page.blocks)
-        features = np.empty((count, FEATURES + CONTEXT), np.float32)
+        features = np.zeros((count, FEATURES + CONTEXT), np.float32)
         lengths, groups = np.empty(count), np.empty(len(page.containers), np.int64)
         scores, final = np.empty(count, np.float32), np.empty(count, np.float32)
         declared = declared_shares(page)

@@ -1,4 +1,4 @@
-"""Compiled loops over Arrow buffers, and `kernel`, the way to compile one; `bare_kernel` is for those of many small steps.
+"""Compiled loops over Arrow buffers, and how to compile one: `kernel`, `bare_kernel` for those of many small steps, `inner`.
 
 numba takes half a second to import and seconds to compile, so nothing imports a module of this package before it needs its
 kernels: `import corpusmill.stages` and `corpusmill --help` do without numba. Rejected: a C or Rust extension (the wheel
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-__all__ = ["bare_kernel", "inlined", "kernel"]
+__all__ = ["bare_kernel", "inlined", "inner", "kernel"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,12 +35,20 @@ def bare_kernel(function: Function) -> Function:
     return _compile(function, keep=True, _nrt=False)
 
 
+def inner(function: Function) -> Function:
+    """Compile *function* like `bare_kernel`, for kernels alone to call: what Python would enter by is a seventh of compiling it.
+
+    It is kept on disk with those that call it.
+    """
+    return _compile(function, keep=False, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
 def inlined(function: Function) -> Function:
-    """Compile *function* as a part of the bare kernels that call it.
+    """Compile *function* like `inner`, and always into those that call it.
 
     An array is handed on as seven numbers, so a call that LLVM leaves as one costs several nanoseconds.
     """
-    return _compile(function, keep=False, _nrt=False, forceinline=True)
+    return _compile(function, keep=False, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 
 
 def _compile(function: Function, *, keep: bool, **options: bool) -> Function:
@@ -53,8 +61,23 @@ def _compile(function: Function, *, keep: bool, **options: bool) -> Function:
     except KeyError:  # a version of numba that does not know these options, which are not documented
         compiled = njit(nogil=True)(function)
     _without_constants(compiled)
+    if "no_cpython_wrapper" in options:
+        _close(compiled)
     result: Function = keep_compiled(compiled) if keep else compiled
     return result
+
+
+def _close(dispatcher: Any) -> None:
+    """Let a call from Python raise, where there is nothing to enter by: numba would jump to address 0."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise TypeError(
+            f"{dispatcher.__name__} is for kernels to call; decorate it with bare_kernel to call it from Python"
+        )
+
+    if hasattr(dispatcher, "py_func"):  # else, with NUMBA_DISABLE_JIT, it is the function itself
+        dispatcher._insert = lambda *_, **__: None  # noqa: SLF001  numba's table of what Python may enter
+        dispatcher._compile_for_args = refuse  # noqa: SLF001
 
 
 def _without_constants(dispatcher: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import bare_kernel, inlined, kernel
+from corpusmill.stages.kernels import bare_kernel, inlined, inner, kernel
 from corpusmill.stages.kernels.band_table import (
     ADDRESS,
     COUNT,
@@ -166,7 +166,7 @@ def absorb(place: Any, other: Any, start: Any, shift: Any, entries: Any) -> Any:
     return source.size
 
 
-@bare_kernel
+@inner
 def _replace_highest(place: Any, key: Any, ordinal: Any) -> Any:
     """Let an entry take the place of the one with the highest ordinal of its key, if that is higher than its own."""
     slots = words_at(place[ADDRESS], size_of(place))

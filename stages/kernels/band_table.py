@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import bare_kernel, inlined
+from corpusmill.stages.kernels import bare_kernel, inlined, inner
 from corpusmill.stages.kernels.machine import lowest_bit, ones, prefetch, scan, words_at
 
 __all__ = [
@@ -135,7 +135,7 @@ def _free_slot(first: Any, free_first: Any, second: Any, free_second: Any) -> An
     return (first ^ ((first ^ second) & take)) + lowest_bit(free_first ^ ((free_first ^ free_second) & take))
 
 
-@bare_kernel
+@inner
 def _make_room(slots: Any, bucket: Any, partition: Any, half: Any, multiplier: Any, shift: Any) -> Any:
     """Move one entry of a full bucket to its other bucket; return the index of the slot that is free now, or the size."""
     base = partition * (half + half)
@@ -155,7 +155,7 @@ def _make_room(slots: Any, bucket: Any, partition: Any, half: Any, multiplier: A
     return np.uint64(slots.size)
 
 
-@bare_kernel
+@inner
 def put_somewhere(
     slots: Any, partition: Any, slot: Any, first: Any, second: Any, half: Any, multiplier: Any, shift: Any
 ) -> Any:
@@ -173,7 +173,7 @@ def put_somewhere(
     return False
 
 
-@bare_kernel
+@inner
 def put(slots: Any, place: Any, partition: Any, slot: Any, first: Any, second: Any) -> Any:
     """Write a slot that is known to be absent into a pair of buckets (given by their first slots); False where no room is."""
     shift = _ORDINAL_BITS + place[PARTITION_BITS]
@@ -328,7 +328,7 @@ def entries_of(place: Any, key: Any, ordinals: Any) -> Any:
         number += _1
 
 
-@bare_kernel
+@inner
 def add_entry(place: Any, key: Any, ordinal: Any, entries: Any) -> Any:
     """Add an entry to a key that may have others: 1 it is in (now or already), 0 the key has its *entries*, -1 no room."""
     slots = words_at(place[ADDRESS], size_of(place))
@@ -355,7 +355,7 @@ def add_entry(place: Any, key: Any, ordinal: Any, entries: Any) -> Any:
         number += _1
 
 
-@bare_kernel
+@inner
 def _remove_from_many(slots: Any, place: Any, partition: Any, slot: Any, first: Any, second: Any, ordinal: Any) -> Any:
     """Remove the entry of a document from a key that has others, or none."""
     half = place[HALF]

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.stages.kernels import bare_kernel, inlined, kernel
+from corpusmill.stages.kernels import inlined, inner, kernel
 
 __all__ = ["Trees", "pack_trees", "predict"]
 
@@ -72,7 +72,7 @@ def _step(keys: Any, start: int, nodes: Any, root: int, place: int) -> Any:
     return root + (node >> 16 & 0xFFFF) + (keys[start + (node & 0xFFFF)] > node >> 32)
 
 
-@bare_kernel
+@inner
 def _sum_up(keys: Any, width: int, trees: Any, scores: Any) -> None:
     # Rows are written out one by one: in an array their places would go through memory at every step (0.32 instead of 0.26 ms).
     roots, depths, nodes, values = trees

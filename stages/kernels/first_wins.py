@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import bare_kernel, inlined
+from corpusmill.stages.kernels import bare_kernel, inlined, inner
 from corpusmill.stages.kernels.band_table import (
     ADDRESS,
     HALF,
@@ -151,7 +151,7 @@ def _take_out(places: Any, keys: Any, known: Any, row: Any, ordinal: Any, listed
         remove(places[band], keys[band, row], ordinal)
 
 
-@bare_kernel
+@inner
 def _put_in(
     places: Any, keys: Any, known: Any, row: Any, ordinal: Any, entries: Any, begin: Any, changed: Any, cursor: Any
 ) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import bare_kernel
+from corpusmill.stages.kernels import inner
 from corpusmill.stages.kernels.html_layout import (
     A_CONTENT,
     A_HIDDEN,
@@ -68,7 +68,7 @@ _LONGEST_WORD, _SHORTEST_WORD = 24, 2
 _SCHEMA_KEYS, _SCHEMA_VALUES = SCHEMA_TYPES
 
 
-@bare_kernel
+@inner
 def _weigh(container: int, word: int, begin: int, end: int, tables: Any, known: Any, state: Any) -> None:
     """Add a class word to its container, and to the list of those seen if that has room."""
     containers, weights, seen = tables
@@ -89,7 +89,7 @@ def _weigh(container: int, word: int, begin: int, end: int, tables: Any, known: 
         state[S_CLASS_WORDS] = number + 1
 
 
-@bare_kernel
+@inner
 def class_words(page: Any, begin: int, end: int, container: int, tables: Any, known: Any, state: Any) -> None:
     """Add the words of a value to a container: runs of ASCII letters, cut where a capital follows a small letter."""
     hashed, first = HASH_START, begin
@@ -107,7 +107,7 @@ def class_words(page: Any, begin: int, end: int, container: int, tables: Any, kn
             first = at + 1
 
 
-@bare_kernel
+@inner
 def _hides(page: Any, begin: int, end: int) -> bool:
     """Return whether a style says `display: none` or `visibility: hidden`."""
     at = begin
@@ -138,7 +138,7 @@ def _hides(page: Any, begin: int, end: int) -> bool:
     return False
 
 
-@bare_kernel
+@inner
 def _class_signature(page: Any, begin: int, end: int) -> int:
     """Return the hash of a class without its digits, which number the copies of a template."""
     hashed = HASH_START
@@ -149,7 +149,7 @@ def _class_signature(page: Any, begin: int, end: int) -> int:
     return hashed
 
 
-@bare_kernel
+@inner
 def read_attributes(
     page: Any, at: int, end: int, wanted: int, container: int, tables: Any, known: Any, attributes: Any, state: Any
 ) -> int:
@@ -185,7 +185,7 @@ def read_attributes(
                 attributes[A_CONTENT] = hash_lower(page, begin, finish)
 
 
-@bare_kernel
+@inner
 def schema_types(page: Any, at: int, end: int) -> int:
     """Return the bits of the types in the `"@type"` values of a JSON-LD script."""
     found = 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import bare_kernel
+from corpusmill.stages.kernels import inner
 from corpusmill.stages.kernels.html_characters import next_character, wide_character
 from corpusmill.stages.kernels.html_layout import (
     B_BREAKS,
@@ -83,7 +83,7 @@ _COMMAS = np.array(
 _FIRST_STOP = 5  # of these, the first that ends a sentence
 
 
-@bare_kernel
+@inner
 def add_piece(pieces: Any, state: Any, begin: int, end: int, kind: int) -> None:
     """Append to the pieces of the block that is being read."""
     number = state[S_PIECES]
@@ -98,7 +98,7 @@ def add_piece(pieces: Any, state: Any, begin: int, end: int, kind: int) -> None:
     state[S_PIECES] = number + 1
 
 
-@bare_kernel
+@inner
 def _count_wide(code: int, state: Any) -> None:
     """Count a character that is not ASCII."""
     state[S_LAST] = 128
@@ -113,7 +113,7 @@ def _count_wide(code: int, state: Any) -> None:
                 state[S_LAST] = _STOP
 
 
-@bare_kernel
+@inner
 def add_text(page: Any, begin: int, end: int, kind: int, pieces: Any, state: Any, references: Any) -> None:
     """Count a stretch of text into the block that is being read, and keep it as a piece of it if it holds any character."""
     pending, hashed = state[S_PENDING], state[S_HASH]
@@ -187,7 +187,7 @@ def add_text(page: Any, begin: int, end: int, kind: int, pieces: Any, state: Any
         add_piece(pieces, state, begin, end, kind)
 
 
-@bare_kernel
+@inner
 def next_word(page: Any, at: int, end: int) -> tuple[int, int]:
     """Return (place behind the next word of a stretch of text, its hash in lower case); the hash is 0 where none follows."""
     hashed, letters = HASH_START, 0
@@ -209,7 +209,7 @@ def next_word(page: Any, at: int, end: int) -> tuple[int, int]:
     return at, hashed if letters else 0
 
 
-@bare_kernel
+@inner
 def title_words(page: Any, at: int, end: int, words: Any) -> int:
     """Write the hashes of the words of a title to *words* and return how many there are."""
     count = 0
@@ -222,7 +222,7 @@ def title_words(page: Any, at: int, end: int, words: Any) -> int:
     return count
 
 
-@bare_kernel
+@inner
 def _title_share(page: Any, pieces: Any, first: int, behind: int, words: Any, count: int) -> int:
     """Return which percentage of a block's words are in the title; a block of one of its many words counts as half."""
     total = found = 0
@@ -242,7 +242,7 @@ def _title_share(page: Any, pieces: Any, first: int, behind: int, words: Any, co
     return 100 * found // max(total, (count + 1) // 2)
 
 
-@bare_kernel
+@inner
 def finish_block(page: Any, blocks: Any, pieces: Any, state: Any, words: Any) -> None:
     """End the block that is being read: a row of *blocks*, if it has any text."""
     if state[S_CHARACTERS]:

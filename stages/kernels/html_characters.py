@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import bare_kernel
+from corpusmill.stages.kernels import inner
 from corpusmill.stages.kernels.html_tags import BLANK, CLASSES, HASH_FACTOR, HASH_MASK, HASH_START
 from corpusmill.stages.kernels.text import decode
 
@@ -31,7 +31,7 @@ _LONGEST_OPEN = 6  # of one that needs no semicolon
 _BLANK, _NONE = 32, 0
 
 
-@bare_kernel
+@inner
 def _numeric(page: Any, at: int, end: int) -> tuple[int, int]:
     """Return (place behind the reference whose `&#` is at *at*, code point); the place is *at* if it is none."""
     place = at + 2
@@ -61,13 +61,13 @@ def _numeric(page: Any, at: int, end: int) -> tuple[int, int]:
     return place, code
 
 
-@bare_kernel
+@inner
 def is_newline(page: Any, at: int, end: int) -> bool:
     """Return whether the reference whose `&` is at *at* is one to a line feed or carriage return."""
     return at + 1 < end and page[at + 1] == 35 and _numeric(page, at, end)[1] in (10, 13)
 
 
-@bare_kernel
+@inner
 def _named(page: Any, at: int, end: int, references: Any) -> tuple[int, int, int]:
     """Return (place behind the reference whose `&` is at *at*, its code point, a second one or 0); the place is *at* if none."""
     hashed = HASH_START
@@ -91,7 +91,7 @@ def _named(page: Any, at: int, end: int, references: Any) -> tuple[int, int, int
     return found, references[row, R_FIRST], references[row, R_SECOND]
 
 
-@bare_kernel
+@inner
 def _as_shown(code: int) -> int:
     """Return a space for white space of any kind, no-break and ideographic spaces among it, and 0 for what shows nothing."""
     if code < 128:
@@ -106,14 +106,14 @@ def _as_shown(code: int) -> int:
     return _NONE if (code == 0x200B or code == 0xFEFF or code == 0xAD) else code
 
 
-@bare_kernel
+@inner
 def wide_character(page: Any, at: int, end: int) -> tuple[int, int]:
     """Read a character whose first byte is at least 128: (place behind it, its code point as shown)."""
     code, after = decode(page, np.uint64(at), np.uint64(end))
     return np.int64(after), _as_shown(np.int64(code))
 
 
-@bare_kernel
+@inner
 def next_character(page: Any, at: int, end: int, raw: bool, references: Any) -> tuple[int, int, int]:
     """Read a character: (place behind it, its code point as shown, that of a second one or 0). In *raw* text `&` is itself.
 

@@ -41,7 +41,10 @@ def describe_context(blocks: Any, containers: Any, lengths: Any, groups: Any, sc
     """Fill the columns of *features* (rows, `CONTEXT`) from the scores of the first model."""
     count = blocks.shape[0]
     sums = np.zeros((containers.shape[0], 2))
-    templates = np.zeros((groups.max() + 1, 3))
+    template_count = 0
+    for group in groups:
+        template_count = max(template_count, group + 1)
+    templates = np.zeros((template_count, 3))
     # Up to here: roots of lengths, and these times scores.
     roots, rooted = np.zeros(count + 1), np.zeros(count + 1)
     best = total = mass = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from corpusmill.stages.kernels import bare_kernel
+from corpusmill.stages.kernels import bare_kernel, inner
 from corpusmill.stages.kernels.html_blocks import next_word
 from corpusmill.stages.kernels.html_layout import B_PIECE, B_PIECES, P_BEGIN, P_END, P_KIND, RAW_TEXT
 from corpusmill.stages.kernels.html_tags import HASH_MASK
@@ -14,7 +14,7 @@ __all__ = ["collect_runs", "declared_shares"]
 _FACTOR = 0x9E3779B1
 
 
-@bare_kernel
+@inner
 def _run(one: int, two: int, three: int) -> int:
     return ((((one * 31 + two) & HASH_MASK) * 31 + three) & HASH_MASK) * _FACTOR & HASH_MASK | 1
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import bare_kernel, kernel
+from corpusmill.stages.kernels import inner, kernel
 from corpusmill.stages.kernels.html_feature_names import (
     AROUND,
     CONTAINERS,
@@ -91,30 +91,26 @@ _T_COPIES, _T_LENGTH, _T_LINKED, _T_COLUMNS = range(4)
 
 
 @kernel
-def _group(hashes: Any, size: int, groups: Any) -> int:
-    """Write to *groups* a number for each hash, the same for equal ones, from 0 in order; return how many there are."""
-    keys, values = np.full(size, -1, np.int64), np.empty(size, np.int64)
+def _group(table: Any, column: int, groups: Any) -> int:
+    """Write to *groups* a number for each hash in a column, the same for equal ones, from 0 on; return how many there are."""
+    size = 16
+    while size < 2 * groups.size:
+        size *= 2
+    keys, numbers = np.empty(size, np.int64), np.zeros(size, np.int64)  # numbers from 1 on
     count = 0
-    for row in range(hashes.size):
-        place = (hashes[row] * _SPREAD >> 7) & (size - 1)
-        while keys[place] != -1 and keys[place] != hashes[row]:
+    for row in range(groups.size):
+        key = table[row, column]
+        place = (key * _SPREAD >> 7) & (size - 1)
+        while numbers[place] and keys[place] != key:
             place = (place + 1) & (size - 1)
-        if keys[place] == -1:
-            keys[place], values[place] = hashes[row], count
+        if not numbers[place]:
             count += 1
-        groups[row] = values[place]
+            keys[place], numbers[place] = key, count
+        groups[row] = numbers[place] - 1
     return count
 
 
-@kernel
-def _table_size(rows: int) -> int:
-    size = 16
-    while size < 2 * rows:
-        size *= 2
-    return size
-
-
-@bare_kernel
+@inner
 def _measure(blocks: Any, containers: Any, lengths: Any, linked: Any, sums: Any) -> int:
     """Fill the lengths of blocks, their shares in links, and the sums over containers; return the block of the headline or -1."""
     headline, best = -1, 0.0
@@ -143,7 +139,7 @@ def _measure(blocks: Any, containers: Any, lengths: Any, linked: Any, sums: Any)
     return headline
 
 
-@bare_kernel
+@inner
 def _describe_page(
     blocks: Any, containers: Any, lengths: Any, linked: Any, copies: Any, facts: Any, page: Any
 ) -> tuple[float, int]:
@@ -189,7 +185,7 @@ def _describe_page(
     return total, first_comment
 
 
-@bare_kernel
+@inner
 def _describe_text(block: Any, tag: int, length: float, linked: float, copies: int, short_texts: Any, x: Any) -> None:
     characters, words = block[B_CHARACTERS], max(block[B_WORDS], 1)
     x[0], x[1], x[2], x[3] = log1p(length), linked, log1p(block[B_PUNCTUATION]), block[B_PUNCTUATION] / length
@@ -216,7 +212,7 @@ def _describe_text(block: Any, tag: int, length: float, linked: float, copies: i
             place = (place + 1) & (keys.size - 1)
 
 
-@bare_kernel
+@inner
 def _describe_path(containers: Any, weights: Any, container: int, x: Any) -> None:
     row = containers[container]
     parent = max(row[C_PARENT], 0)
@@ -251,7 +247,7 @@ def _describe_path(containers: Any, weights: Any, container: int, x: Any) -> Non
     x[at + 10], x[at + 11] = weights[parent, W_SUM], weights[grandparent, W_SUM]
 
 
-@bare_kernel
+@inner
 def _value_containers(sums: Any, total: float, values: Any) -> None:
     """Fill the features of containers that hold any text: once, and not for each of their blocks."""
     for row in range(sums.shape[0]):
@@ -264,7 +260,7 @@ def _value_containers(sums: Any, total: float, values: Any) -> None:
             x[5] = sums[row, _SUM_PUNCTUATION] / whole
 
 
-@bare_kernel
+@inner
 def _value_templates(sums: Any, groups: Any, templates: Any, values: Any) -> None:
     """Sum up the copies of each template in *templates*, and fill its features."""
     for row in range(sums.shape[0]):
@@ -278,7 +274,7 @@ def _value_templates(sums: Any, groups: Any, templates: Any, values: Any) -> Non
         x[2] = template[_T_LINKED] / max(template[_T_LENGTH], 1.0)
 
 
-@bare_kernel
+@inner
 def _describe_containers(
     containers: Any, values: Any, template_values: Any, groups: Any, container: int, x: Any
 ) -> None:
@@ -296,7 +292,7 @@ def _describe_containers(
         here = max(containers[here, C_PARENT], 0)
 
 
-@bare_kernel
+@inner
 def _describe_neighbours(blocks: Any, containers: Any, features: Any, groups: Any, good: Any, row: int, x: Any) -> None:
     count = blocks.shape[0]
     at = 0
@@ -333,7 +329,7 @@ def _articles_before(containers: Any) -> Any:
     return number
 
 
-@bare_kernel
+@inner
 def _describe_texts(
     blocks: Any,
     containers: Any,
@@ -353,7 +349,7 @@ def _describe_texts(
         features[row, 17] = declared[row]
 
 
-@bare_kernel
+@inner
 def _describe_place(
     row: int, count: int, containers: Any, container: int, headline: int, articles: Any, good: Any, x: Any
 ) -> None:
@@ -368,7 +364,7 @@ def _describe_place(
     x[10] = articles[container]
 
 
-@bare_kernel
+@inner
 def _describe_surroundings(
     blocks: Any,
     containers: Any,
@@ -413,25 +409,25 @@ def describe(
     lengths: Any,
     groups: Any,
 ) -> None:
-    """Fill the first `FEATURES` columns of *features*, the *lengths* of the blocks, and the *groups* of containers.
+    """Fill the first `FEATURES` columns of *features* (zeros), the *lengths* of the blocks, and the *groups* of containers.
 
     *short_texts* are the hashes of short texts and their learned weights; *declared* is for each block how much of it is in the
     page's structured data, or -1 where it has no text there; a group is one template.
     """
     count = blocks.shape[0]
-    features[:] = 0
     linked = np.empty(count)
     sums = np.zeros((containers.shape[0], _SUMS))
     headline = _measure(blocks, containers, lengths, linked, sums)
-    group_count = _group(containers[:, C_PATH], _table_size(containers.shape[0]), groups)
+    group_count = _group(containers, C_PATH, groups)
     templates = np.zeros((group_count, _T_COLUMNS))
     template_values = np.empty((group_count, _TEMPLATE_VALUES), np.float32)
     _value_templates(sums, groups, templates, template_values)
-    alike = np.empty(count, np.int64)
-    numbers = np.zeros(_group(blocks[:, B_HASH], _table_size(count), alike), np.int64)
+    copies = np.empty(count, np.int64)
+    numbers = np.zeros(_group(blocks, B_HASH, copies), np.int64)
     for row in range(count):
-        numbers[alike[row]] += 1
-    copies = numbers[alike]
+        numbers[copies[row]] += 1
+    for row in range(count):
+        copies[row] = numbers[copies[row]]
     page = np.zeros(18 + SCHEMAS, np.float32)
     total, first_comment = _describe_page(blocks, containers, lengths, linked, copies, facts, page)
     for row in range(count):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import bare_kernel
+from corpusmill.stages.kernels import inner
 from corpusmill.stages.kernels.html_tags import (
     BLANK,
     CLASSES,
@@ -31,7 +31,7 @@ _QUOTE, _APOSTROPHE, _EXCLAMATION = (np.uint8(ord(mark)) for mark in "\"'!")
 _SCRIPT = TAGS["script"]
 
 
-@bare_kernel
+@inner
 def find_byte(page: Any, at: int, end: int, byte: Any) -> int:
     """Return the first place from *at* on that holds *byte*, or *end*."""
     # 32 at once: the compiler makes vector comparisons of the inner loop.
@@ -47,7 +47,7 @@ def find_byte(page: Any, at: int, end: int, byte: Any) -> int:
     return at
 
 
-@bare_kernel
+@inner
 def hash_lower(page: Any, begin: int, end: int) -> int:
     """Return the hash of a stretch of the page in lower case."""
     hashed = HASH_START
@@ -59,7 +59,7 @@ def hash_lower(page: Any, begin: int, end: int) -> int:
     return hashed
 
 
-@bare_kernel
+@inner
 def look_up(keys: Any, values: Any, hashed: int) -> int:
     """Return the value of a hash in a table of `html_tags.hash_table`, or 0."""
     place = hashed & (keys.size - 1)
@@ -70,13 +70,13 @@ def look_up(keys: Any, values: Any, hashed: int) -> int:
     return 0
 
 
-@bare_kernel
+@inner
 def tag_number(hashed: int) -> int:
     """Return the number of a tag by the hash of its name; 0 is any that does not matter."""
     return look_up(TAG_KEYS, TAG_VALUES, hashed)
 
 
-@bare_kernel
+@inner
 def next_attribute(page: Any, at: int, end: int) -> tuple[int, int, int, int, int]:
     """Read an attribute: (where to go on, begin and end of its name, begin and end of its value).
 
@@ -121,7 +121,7 @@ def next_attribute(page: Any, at: int, end: int) -> tuple[int, int, int, int, in
     return at, name, name_end, value, value_end
 
 
-@bare_kernel
+@inner
 def tag_end(page: Any, at: int, end: int) -> int:
     """Return where to go on behind the `>` of a tag whose attributes nobody wants, or -1 where the page ends first."""
     while True:
@@ -130,7 +130,7 @@ def tag_end(page: Any, at: int, end: int) -> int:
             return at
 
 
-@bare_kernel
+@inner
 def comment_end(page: Any, at: int, end: int) -> int:
     """Return where to go on behind the comment whose `<!--` is at *at*, or -1 if it never ends."""
     at += 4
@@ -150,7 +150,7 @@ def comment_end(page: Any, at: int, end: int) -> int:
         at += 1
 
 
-@bare_kernel
+@inner
 def _behind_name(page: Any, at: int, end: int, name: Any) -> int:
     """Return where a tag's name that must be *name* ends, or -1 if it is another."""
     place = 0
@@ -164,7 +164,7 @@ def _behind_name(page: Any, at: int, end: int, name: Any) -> int:
     return at
 
 
-@bare_kernel
+@inner
 def raw_end(page: Any, at: int, end: int, tag: int) -> int:
     """Return the place of the `<` of the end tag of a raw element whose content begins at *at*, or *end* if there is none.
 

@@ -126,5 +126,6 @@ def complete_rows(blocks: Any, containers: Any, keep: Any) -> None:
             kept += blocks[end, B_CHARACTERS] * keep[end]
             end += 1
         if line >= 0 and several and longest <= _LONGEST_CELL and kept < total <= 2 * kept:
-            keep[begin:end] = True
+            for block in range(begin, end):
+                keep[block] = True
         begin = end

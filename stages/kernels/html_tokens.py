@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import bare_kernel
+from corpusmill.stages.kernels import bare_kernel, inner
 from corpusmill.stages.kernels.html_attributes import (
     A_BLOCK,
     A_LINK,
@@ -142,7 +142,7 @@ def count_tags(page: Any) -> int:
     return count
 
 
-@bare_kernel
+@inner
 def _mark(marks: Any, state: Any, kind: int, begin: int, end: int) -> None:
     """Note a place for metadata. The last eighth is for JSON-LD, which stands behind hundreds of links on some pages."""
     number = state[S_MARKS]
@@ -152,7 +152,7 @@ def _mark(marks: Any, state: Any, kind: int, begin: int, end: int) -> None:
         state[S_MARKS] = number + 1
 
 
-@bare_kernel
+@inner
 def _declaration_end(page: Any, at: int, end: int, state: Any) -> int:
     """Return where to go on behind `<!…`, `<?…` or `</` that no letter follows."""
     if page[at + 1] == 33 and at + 3 < end and page[at + 2] == 45 and page[at + 3] == 45:
@@ -168,7 +168,7 @@ def _declaration_end(page: Any, at: int, end: int, state: Any) -> int:
     return find_byte(page, at + 2, end, _MORE) + 1
 
 
-@bare_kernel
+@inner
 def _leave_link(pieces: Any, state: Any) -> None:
     """End the part of a link that is in the block that is being read."""
     if state[S_LINK_NOTED]:
@@ -176,7 +176,7 @@ def _leave_link(pieces: Any, state: Any) -> None:
         state[S_LINK_NOTED] = 0
 
 
-@bare_kernel
+@inner
 def _boundary(page: Any, blocks: Any, pieces: Any, state: Any, words: Any) -> None:
     """End the block that is being read, or only its line where there are too many blocks."""
     if state[S_BLOCKS] < MOST_BLOCKS - 1:
@@ -187,7 +187,7 @@ def _boundary(page: Any, blocks: Any, pieces: Any, state: Any, words: Any) -> No
         state[S_PENDING] = 2
 
 
-@bare_kernel
+@inner
 def _inline(
     tag: int,
     closing: bool,
@@ -226,7 +226,7 @@ def _inline(
                 facts[D_OPEN_GRAPH] = known or 4
 
 
-@bare_kernel
+@inner
 def _raw_element(
     page: Any,
     tag: int,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from corpusmill.stages.kernels import bare_kernel
+from corpusmill.stages.kernels import inner
 from corpusmill.stages.kernels.html_layout import (
     A_HIDDEN,
     A_SIGNATURE,
@@ -98,7 +98,7 @@ _REACH = 300  # levels that an end tag looks for its start
 _IMPLIED_REACH = 100
 
 
-@bare_kernel
+@inner
 def _close_to(containers: Any, stack: Any, opened: Any, state: Any, place: int) -> None:
     """Close the open containers from *place* of the stack on."""
     depth = state[S_DEPTH]
@@ -114,7 +114,7 @@ def _close_to(containers: Any, stack: Any, opened: Any, state: Any, place: int) 
         state[S_LINK] = 0
 
 
-@bare_kernel
+@inner
 def close_container(tag: int, containers: Any, stack: Any, opened: Any, state: Any) -> None:
     """Obey an end tag: close to the nearest open container of its name. Table cells are a wall for what is not of a table."""
     heading = _H1 <= tag <= _H6
@@ -133,7 +133,7 @@ def close_container(tag: int, containers: Any, stack: Any, opened: Any, state: A
             return
 
 
-@bare_kernel
+@inner
 def close_implied(tag: int, containers: Any, stack: Any, opened: Any, state: Any) -> None:
     """Close what the start of a container closes: an open paragraph, list item, cell, row, option, heading."""
     depth = state[S_DEPTH]
@@ -178,7 +178,7 @@ def close_implied(tag: int, containers: Any, stack: Any, opened: Any, state: Any
         _close_to(containers, stack, opened, state, close)
 
 
-@bare_kernel
+@inner
 def open_container(
     tag: int, name: int, containers: Any, weights: Any, stack: Any, opened: Any, attributes: Any, state: Any
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from corpusmill.stages.kernels import compile_cache, kernel
+from corpusmill.stages.kernels import compile_cache, inner, kernel
 from corpusmill.stages.kernels.text import letter
 
 CALL = """
@@ -119,6 +119,20 @@ def test_a_change_in_an_imported_module_makes_files_stale(monkeypatch: pytest.Mo
     finally:
         compile_cache._stamp.cache_clear()
     assert [old == new for old, new in zip(before, after, strict=True)] == [False, False, True]
+
+
+def test_an_inner_kernel_cannot_be_called_from_python() -> None:
+    """It has no entrance: numba would jump to address 0."""
+    plus_one = inner(add_one)
+
+    def plus_two(value: Any) -> Any:
+        return plus_one(plus_one(value))
+
+    with pytest.raises(TypeError, match="add_one is for kernels"):
+        plus_one(1)
+    assert kernel(plus_two)(1) == 3
+    with pytest.raises(TypeError, match="add_one is for kernels"):
+        plus_one(1)
 
 
 def test_numba_is_imported_for_a_kernel_and_not_before() -> None:
