@@ -2,6 +2,8 @@
 
 Responses and resources that are HTML or plain text are documents, and so are conversions (WET). Crawlers differ in what they
 store: some keep the bytes as they came over the wire, some decode them and leave the header as it was.
+
+What of a response's header matters later travels as the document's metadata: its type, status, and what it asks of machines.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any, NamedTuple
 from corpusmill.read_records import DocumentRow, Quarantined, SkippedRecord, Watch, as_metadata, scrubbed
 from corpusmill.schemas.inputs import InputFile, InputSettings, Part
 from corpusmill.stages.encoding import decode_text
-from corpusmill.warc_records import Broken, Record, fields_of, warc_records
+from corpusmill.warc_records import Broken, Record, all_fields, warc_records
 
 __all__ = ["decode_body", "read_warc"]
 
@@ -28,10 +30,13 @@ _GZIP_NAMES = frozenset({"gzip", "x-gzip"})
 
 
 class _Http(NamedTuple):
-    """A parsed HTTP response: its status (None where the line is odd), header fields, and where the body begins."""
+    """A parsed HTTP response: its status (None where the line is odd), header fields and body."""
 
     status: int | None
     fields: dict[str, str]
+    """By lower-case name; of repeated ones the first."""
+    robots: list[str]
+    """Each `X-Robots-Tag`: the name of a crawler in one binds nothing in the next."""
     body: bytes
 
 
@@ -78,6 +83,10 @@ def _row(
     }
     if http is not None:
         metadata["http_status"] = http.status
+        if http.robots:
+            metadata["x_robots_tag"] = http.robots
+        if "tdm-reservation" in http.fields:
+            metadata["tdm_reservation"] = http.fields["tdm-reservation"]
     if "warc-truncated" in record.fields:
         metadata["truncated"] = record.fields["warc-truncated"]
     html, text = (body, None) if media in _HTML else (None, scrubbed(decode_text(body)[0]))
@@ -91,7 +100,9 @@ def _http(record: Record, block: bytes) -> _Http | None:
     end = _HTTP_END.search(block)
     head, body = (block[: end.start()], block[end.end() :]) if end else (block, b"")
     status = _STATUS.match(head)
-    return _Http(int(status[1]) if status else None, fields_of(head, "latin-1"), body)
+    fields = all_fields(head, "latin-1")
+    robots = [value for name, value in fields if name == "x-robots-tag"]
+    return _Http(int(status[1]) if status else None, dict(reversed(fields)), robots, body)
 
 
 def _content_type(record: Record, http: _Http | None) -> str:

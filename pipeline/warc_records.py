@@ -19,7 +19,7 @@ from typing import NamedTuple
 from corpusmill.compression import DamagedFrameError, FrameStream
 from corpusmill.lz4_frames import Lz4Stream
 
-__all__ = ["Broken", "Record", "fields_of", "warc_records", "warc_records_with_places"]
+__all__ = ["Broken", "Record", "all_fields", "fields_of", "warc_records", "warc_records_with_places"]
 
 _HEADER_BYTES = 1 << 16
 _TEXT = re.compile(rb"[^\r\n]")
@@ -107,18 +107,29 @@ def fields_of(head: bytes, encoding: str = "utf-8") -> dict[str, str]:
     {'warc-type': 'response', 'x': 'a b'}
     """
     fields: dict[str, str] = {}
-    last = ""
+    for name, value in all_fields(head, encoding):
+        fields.setdefault(name, value)
+    return fields
+
+
+def all_fields(head: bytes, encoding: str = "utf-8") -> list[tuple[str, str]]:
+    r"""Return header fields in order, with lower-case names and continuation lines joined.
+
+    >>> all_fields(b"HTTP/1.1 200 OK\r\nX: a\r\nx: b\r\n c\r\n")
+    [('x', 'a'), ('x', 'b c')]
+    """
+    found: list[tuple[str, list[str]]] = []
+    goes_on = False
     for line in head.decode(encoding, "replace").split("\n")[1:]:
-        if line[:1] in (" ", "\t") and last:
-            fields[last] = f"{fields[last]} {line.strip()}".strip()
+        if goes_on and line[:1] in (" ", "\t"):
+            found[-1][1].append(line.strip())
             continue
         name, colon, value = line.partition(":")
-        last = name.strip().lower() if colon else ""
-        if last in fields:
-            last = ""
-        elif last:
-            fields[last] = value.strip()
-    return fields
+        name = name.strip().lower() if colon else ""
+        goes_on = bool(name)
+        if name:
+            found.append((name, [value.strip()]))
+    return [(name, parts[0] if len(parts) == 1 else " ".join(filter(None, parts))) for name, parts in found]
 
 
 class _Source:

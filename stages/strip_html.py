@@ -23,15 +23,15 @@ from corpusmill.stages.base import Apply, DocumentStage
 from corpusmill.stages.encoding import decode_html
 from corpusmill.stages.html_engines import any_text, engine_of
 from corpusmill.stages.html_page import HtmlPage, no_class_words, read_page
-from corpusmill.stages.page_metadata import page_metadata
+from corpusmill.stages.page_metadata import UsageSignals, header_signals, page_metadata
 
 __all__ = ["StripHtml", "transport_charset"]
 
 
 class StripHtml(DocumentStage, frozen=True, kw_only=True):
-    """Set `text` to the text of `html`, and `html` to None. Documents without `html` pass untouched.
+    """Set `text` to the text of `html`, and `html` to None. Documents without `html` keep their text.
 
-    Bytes are decoded by `decode_html`; the transport's label is read from `content_type` in the document's metadata.
+    Bytes are decoded by `decode_html`; the transport's label is read from `content_type` in the document's metadata (JSON).
     Signals: `html_bytes`; `encoding` (null where `html` came as a string); `text_share`, characters of text per character
     of markup; `html_engine`, the engine that really gave the text: the one that was asked for, or `text_fallback` (it found
     nothing, so all visible text was taken, with what stands in for scripts), `depth_fallback` (too deep for resiliparse) or
@@ -40,6 +40,9 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
     With `metadata` also what the page declares of itself: `title`, `declared_language`, `canonical_url`, `published`, and what
     its owner asks of machines: `noindex`, `noai`, `tdm_reservation`. Nothing is dropped by them; a filter may use them.
     `canonical_url` is absolute: a relative address counts from the document's `url`, and is null where there is none.
+    What the response's header asked (`x_robots_tag`, a string or a list of them, and `tdm_reservation` in the metadata, where the
+    WARC reader puts them) counts too, also for documents without `html`: robots rules add up, and a page's own TDM reservation
+    prevails. A rule for a named crawler (`googlebot: noindex`) is none for others and sets no signal.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("html", "metadata", "url")
@@ -95,7 +98,11 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
 
         def apply(document: Document) -> Document | Drop:
             html = document.html
+            sent = _transport(document.metadata)
+            headers = sent.usage() if self.metadata else None
             if html is None:
+                if headers is not None:
+                    document.signals |= _asked(headers)
                 return document
             size = len(html) if isinstance(html, bytes) or html.isascii() else len(html.encode("utf-8", "replace"))
             document.signals["html_bytes"] = size
@@ -107,13 +114,13 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
                 source = html.encode("utf-8", "replace")
                 characters = len(html)
             else:
-                page, document.signals["encoding"] = decode_html(html, transport_charset(document.metadata))
+                page, document.signals["encoding"] = decode_html(html, sent.charset())
                 source = html if document.signals["encoding"] == "utf-8" else page.encode("utf-8", "replace")
                 characters = len(page)
             document.text, document.signals["html_engine"], read = extract(source)
             document.signals["text_share"] = len(document.text) / max(1, characters)
             if self.metadata and read is not None:
-                document.signals |= _declared(read, document.url)
+                document.signals |= _declared(read, document.url, headers)
             return document if document.text else Drop("empty", value=0.0, limit=1.0)
 
         return apply
@@ -134,19 +141,22 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
         return extract
 
 
-def _declared(page: HtmlPage, url: str | None) -> dict[str, Any]:
+def _declared(page: HtmlPage, url: str | None, headers: UsageSignals | None) -> dict[str, Any]:
     """Return what a page that was fetched from *url* declares, as signals."""
     base = url if isinstance(url, str) else None  # the column may hold anything
-    found = page_metadata(page.source, page.marks, base_url=base, structured=page.structured)
+    found = page_metadata(page.source, page.marks, base_url=base, structured=page.structured, headers=headers)
     return {
         "title": found.title,
         "declared_language": found.language,
         "canonical_url": found.canonical,
         "published": found.published,
-        "noindex": found.noindex,
-        "noai": found.noai,
-        "tdm_reservation": found.tdm_reservation,
+        **_asked(found),
     }
+
+
+def _asked(usage: UsageSignals) -> dict[str, Any]:
+    """Return what is asked of machines, as signals."""
+    return {"noindex": usage.noindex, "noai": usage.noai, "tdm_reservation": usage.tdm_reservation}
 
 
 def transport_charset(metadata: str | None) -> str | None:
@@ -155,21 +165,38 @@ def transport_charset(metadata: str | None) -> str | None:
     >>> transport_charset('{"content_type": "text/html; Charset=EUC-KR"}')
     'EUC-KR'
     """
-    if not metadata or "content_type" not in metadata:
-        return None
-    try:
-        value = _METADATA.decode(metadata).content_type
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return None
-    found = _CHARSET.search(value[:500]) if isinstance(value, str) else None
-    return found[1] if found else None
+    return _transport(metadata).charset()
 
 
-class _Metadata(msgspec.Struct):
-    """The one field of the metadata that matters here."""
+class _Transport(msgspec.Struct, frozen=True):
+    """The fields of the metadata that tell how a document came: they may hold anything."""
 
     content_type: Any = None
+    x_robots_tag: Any = None
+    tdm_reservation: Any = None
+
+    def charset(self) -> str | None:
+        """Return the charset of the content type."""
+        found = _CHARSET.search(self.content_type[:500]) if isinstance(self.content_type, str) else None
+        return found[1] if found else None
+
+    def usage(self) -> UsageSignals | None:
+        """Return what the header asked of machines, or None if it had no such field."""
+        robots = self.x_robots_tag if isinstance(self.x_robots_tag, str | list) else None
+        reservation = self.tdm_reservation if isinstance(self.tdm_reservation, str) else None
+        return None if robots is None and reservation is None else header_signals(robots, reservation)
 
 
-_METADATA: Final = msgspec.json.Decoder(_Metadata)
+def _transport(metadata: str | None) -> _Transport:
+    """Return what a document's metadata (a JSON object, or not) says of how it came."""
+    if not isinstance(metadata, str) or not any(name in metadata for name in _Transport.__struct_fields__):
+        return _NOTHING
+    try:
+        return _METADATA.decode(metadata)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return _NOTHING
+
+
+_NOTHING: Final = _Transport()
+_METADATA: Final = msgspec.json.Decoder(_Transport)
 _CHARSET: Final = re.compile(r"""charset\s{0,8}=\s{0,8}["']?([^\s"';,]+)""", re.IGNORECASE)

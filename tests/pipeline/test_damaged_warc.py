@@ -2,11 +2,15 @@
 
 import gzip
 import io
+import json
 import zlib
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from corpusmill.schemas import DOCUMENTS
+from corpusmill.stages import StripHtml
 from reading import PACK, read_bytes
 
 
@@ -55,6 +59,38 @@ def test_documents_of_an_archive(tmp_path: Path, compression: str, single: bool)
         '"http_status":200,"record_id":"<urn:uuid:1>"}',
     }
     assert (rows[2]["text"], rows[2]["html"]) == ("plain text", None)
+
+
+def test_what_a_header_asks_of_machines_becomes_metadata(tmp_path: Path) -> None:
+    asks = (
+        "X-ROBOTS-Tag: noindex,",
+        " nofollow",
+        "x-robots-tag: googlebot: noai",
+        "TDM-Reservation: 1",
+        "tdm-reservation: 0",
+    )
+    data = response(b"<html>a", "text/html", "200 OK", *asks) + response(b"plain", "text/plain", "200 OK", asks[3])
+    data += response(b"<html>b") + warc("resource", b"<html>c", content_type="text/html")
+    rows, bad, _ = read_bytes(tmp_path, data, "warc", "none")
+    assert bad == []
+    found = [json.loads(row["metadata"]) for row in rows]
+    assert found[0]["x_robots_tag"] == ["noindex, nofollow", "googlebot: noai"]
+    assert [row.get("tdm_reservation") for row in found] == ["1", "1", None, None]
+    assert [row.get("x_robots_tag") for row in found[1:]] == [None] * 3
+    signals = StripHtml()(pa.RecordBatch.from_pylist(rows, DOCUMENTS)).select(
+        ["signals.noindex", "signals.tdm_reservation"]
+    )
+    assert signals.to_pydict() == {
+        "signals.noindex": [True, False, False, False],
+        "signals.tdm_reservation": [True, True, None, None],
+    }
+
+
+@pytest.mark.parametrize("line", [b"\n x", b"\nX-Robots-Tag: x", b"\na:", b"\n:"])
+def test_a_header_without_an_end_is_read_in_linear_time(tmp_path: Path, line: bytes) -> None:
+    data = warc("response", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nX: y" + line * 100_000)
+    rows, bad, _ = read_bytes(tmp_path, data, "warc", "none")
+    assert (bad, [row["html"] for row in rows]) == ([], [b""])
 
 
 def test_what_is_no_document_is_counted_by_kind(tmp_path: Path) -> None:

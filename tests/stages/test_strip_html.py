@@ -370,6 +370,46 @@ def test_the_url_is_taken_from_its_column() -> None:
     assert StripHtml()(numbers).column("signals.canonical_url").to_pylist() == [None]
 
 
+def asked(sent: object, page: str | None = f"<body>{BODY}", **options: object) -> tuple[object, ...]:
+    document = Document(html=page, metadata=sent if isinstance(sent, str) else json.dumps(sent))
+    StripHtml(**options).build()(document)  # type: ignore[arg-type]
+    return tuple(document.signals.get(name, "nothing") for name in ("noindex", "noai", "tdm_reservation"))
+
+
+RESERVED = "<meta name=tdm-reservation content=0><meta name=robots content=noindex>"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_the_header_asked_is_a_signal(engine: str) -> None:
+    assert asked({"x_robots_tag": ["nofollow", "NoIndex"]}, engine=engine) == (True, False, None)
+    assert asked({"x_robots_tag": "noai", "tdm_reservation": "1"}, engine=engine) == (False, True, True)
+    sent = {"x_robots_tag": ["noai"], "tdm_reservation": "1"}
+    assert asked(sent, RESERVED + BODY, engine=engine) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({"x_robots_tag": ["googlebot: noindex, noai"]}, (False, False, None)),
+        ({"x_robots_tag": ["otherbot: noindex", "noai"]}, (False, True, None)),
+        ({"x_robots_tag": ["*: noindex"]}, (True, False, None)),
+        ({"x_robots_tag": 5, "tdm_reservation": 1}, (False, False, None)),
+        ({"x_robots_tag": [None, {}, "none"], "tdm_reservation": ["1"]}, (True, False, None)),
+        ({"x_robots_tag": {"a": "noindex"}, "tdm_reservation": "2"}, (False, False, None)),
+        ('{"x_robots_tag": ["noindex"]', (False, False, None)),
+        ('["x_robots_tag"]', (False, False, None)),
+    ],
+)
+def test_headers_of_all_kinds(metadata: object, expected: tuple[object, ...]) -> None:
+    assert asked(metadata) == expected
+
+
+def test_text_has_the_signals_of_its_header() -> None:
+    assert asked({"x_robots_tag": ["noindex"]}, None) == (True, False, None)
+    assert asked({"content_type": "text/plain"}, None) == ("nothing",) * 3
+    assert asked({"x_robots_tag": ["noindex"]}, None, metadata=False) == ("nothing",) * 3
+
+
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "trafilatura", None)
     with pytest.raises(RecipeError, match=r"pip install 'corpusmill\[trafilatura\]'"):
