@@ -11,7 +11,8 @@ import pickle
 import platform
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ _LIBRARIES = (
     "fastwarc",
     "ftfy",
     "beautifulsoup4",
+    "chardetng_py",
+    "faust-cchardet",
     "emoji",
     "py3langid",
     "langdetect",
@@ -52,6 +55,7 @@ _LIBRARIES = (
     "ahocorasick-rs",
     "xxhash",
 )
+_EXTRAS = ("trafilatura", "lxml", "justext", "symspellpy")  # the middle two are what trafilatura reads with
 
 
 def run(
@@ -146,12 +150,16 @@ def run(
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions that, with the recipe and the inputs, decide the output."""
-    return {
+    """Return the versions that, with the recipe and the inputs, decide the output; of extras, those that are installed."""
+    versions = {
         "corpusmill": __version__,
         "python": platform.python_version(),
         **{name: version(name) for name in _LIBRARIES},
     }
+    for name in _EXTRAS:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def check_chain(chain: Chain, *, processes: bool = False) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from corpusmill.audit import audit
 from corpusmill.journal import Journal
 from corpusmill.manifest import read_manifest
 from corpusmill.recipe import load_recipe
-from corpusmill.run import run
+from corpusmill.run import _EXTRAS, _LIBRARIES, library_versions, run
 from corpusmill.schemas import OutputMismatchError, RecipeError, StageError
 from corpusmill.schemas.manifest import SegmentRecord
 from corpusmill.stages import Deduplicate, FilterUrl, NormalizeText, Tokenize
@@ -243,6 +246,20 @@ def test_an_audit_sees_every_file_that_matters(tmp_path: Path) -> None:
             assert tampered(root, "manifest.json", lambda _, c=changed: json.dumps(c).encode()), key
     (root / "state" / "journal.jsonl").unlink()
     assert audit(root).problems == ["state/journal.jsonl is missing: later runs cannot go on from here"]
+
+
+SHAPE_NOTHING = {"click", "msgspec", "prometheus-client", "rich", "tomli", "zlib-ng", "zstandard", "lxml_html_clean"}
+"""Dependencies that read recipes and compressed files, or talk to the user: whatever their version, the output is the same."""
+
+
+def test_the_manifest_names_every_library_that_shapes_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    project = toml.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    extras = [need for name in ("spelling", "trafilatura") for need in project["optional-dependencies"][name]]
+    needed = {re.split(r"[<>=; ]", need)[0] for need in [*project["dependencies"], *extras]}
+    assert needed - {*_LIBRARIES, *_EXTRAS} == SHAPE_NOTHING
+    monkeypatch.setattr("corpusmill.run._EXTRAS", ("no-such-package", "pytest"))
+    assert library_versions().keys() - {"corpusmill", "python"} == {*_LIBRARIES, "pytest"}
 
 
 def test_an_output_that_lost_something_is_not_added_to(tmp_path: Path) -> None:
