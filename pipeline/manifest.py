@@ -60,6 +60,7 @@ def compile_manifest(
         files=sorted((file for r in records for file in r.files), key=lambda file: file.path),
         inputs=_inputs(starts, records, skipped, removed),
         languages=_added(r.languages for r in records),
+        html_engines=_added(r.html_engines for r in records),
         recipe=force.recipe,
         fingerprint=force.fingerprint,
         versions=force.versions,

@@ -82,6 +82,13 @@ def _page(root: Path, manifest: Manifest) -> Iterator[str]:
             ["language", "#documents", ""],
             ([escape(c), f"{n:,}", _bar(n / most)] for c, n in manifest.languages.items()),
         )
+    if manifest.html_engines:
+        yield "<h2>How pages were read</h2>"
+        most = max(manifest.html_engines.values())
+        yield _table(
+            ["engine or fallback", "#documents", ""],
+            ([escape(name), f"{n:,}", _bar(n / most)] for name, n in manifest.html_engines.items()),
+        )
     yield "<h2>Quality signals</h2>"
     yield from _signals(root, manifest)
     yield "<h2>Examples of what was dropped</h2>"

@@ -31,7 +31,7 @@ from corpusmill.limits import CpuLimit, CpuLimitError, in_worker
 from corpusmill.parquet import TableFile
 from corpusmill.read_records import scrubbed
 from corpusmill.readers import Quarantined, SkippedRecord, read
-from corpusmill.schemas import CLUSTERS, QUARANTINE, REJECTS, CorpusmillError, StageError
+from corpusmill.schemas import CLUSTERS, QUARANTINE, REJECTS, CorpusmillError, StageError, signal_column
 from corpusmill.schemas.inputs import InputSettings, Split
 from corpusmill.schemas.manifest import FileRecord, SegmentRecord, StageCounts
 from corpusmill.schemas.recipe import LimitSettings, OutputSettings
@@ -43,6 +43,7 @@ __all__ = ["SegmentJob", "in_sample", "isolate", "peak_memory", "run_segment", "
 
 _EXCERPT = 500
 _RESOLVED = "corpusmill.resolved"  # the column on which what an index found out travels with the rows
+_ENGINE = signal_column("html_engine")
 _LONGEST = 2_000  # characters of an error's words
 
 
@@ -427,6 +428,10 @@ class _SegmentRun:
                 batch.column(field.name) if field.name in present else pa.nulls(batch.num_rows, field.type)
             )
         self._signals.write(pa.table(columns))
+        if _ENGINE in present and batch.schema.field(_ENGINE).type == pa.string():
+            counts = self._record.html_engines
+            for engine, count in Counter(batch.column(_ENGINE).drop_null().to_pylist()).items():
+                counts[engine] = counts.get(engine, 0) + count
 
     def _sketch(self, place: Place, named: NamedStage, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Write one sketch per row and return the rows that have one."""

@@ -112,6 +112,8 @@ class SegmentRecord(msgspec.Struct, kw_only=True, tag="segment", tag_field="even
     subsets: dict[str, int] = msgspec.field(default_factory=dict)
     """Tokens (or characters) of each subset; only in the last segment."""
     languages: dict[str, int] = msgspec.field(default_factory=dict)
+    html_engines: dict[str, int] = msgspec.field(default_factory=dict)
+    """Documents by the value of the signal of this name, where they were dropped here or left the last segment."""
     seconds: float = 0.0
     peak_memory: int = 0
     """Bytes: the largest resident size that the worker process has had so far."""
@@ -214,3 +216,5 @@ class Manifest(msgspec.Struct, kw_only=True):
     """How many splits were finished under which fingerprint: more than one where other versions were accepted."""
     corpus_stages: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     """By corpus stage: what its index had to say of the whole corpus (see `CorpusFacts`)."""
+    html_engines: dict[str, int] = msgspec.field(default_factory=dict)
+    """Kept and dropped documents by the engine or fallback that read their HTML last (the signal `html_engine`)."""

@@ -248,6 +248,20 @@ def test_an_audit_sees_every_file_that_matters(tmp_path: Path) -> None:
     assert audit(root).problems == ["state/journal.jsonl is missing: later runs cannot go on from here"]
 
 
+def test_documents_are_counted_by_the_reading_that_gave_their_text(tmp_path: Path) -> None:
+    crawl = write(tmp_path / "crawl", "a", range(2))
+    for number in range(4):  # two of them twice
+        (crawl / f"{number}.html").write_text(f"<p>{prose(number // 2 + 10, 90)}</p>")
+    (crawl / "frames.html").write_text(f"<frameset><noframes><p>{prose(20, 90)}</p></noframes></frameset>")
+    (crawl / "none.html").write_text("<script>x</script>")
+    manifest = ran([crawl], tmp_path / "out", "input.split_size=1KB")
+    assert manifest.documents.dropped == 3
+    assert manifest.html_engines == {"fast": 4, "salvage_fallback": 2}
+    assert read_manifest(tmp_path / "out") == manifest
+    assert audit(tmp_path / "out").problems == []
+    assert "<td>salvage_fallback</td><td class=number>2</td>" in (tmp_path / "out" / "report.html").read_text()
+
+
 SHAPE_NOTHING = {"click", "msgspec", "prometheus-client", "rich", "tomli", "zlib-ng", "zstandard", "lxml_html_clean"}
 """Dependencies that read recipes and compressed files, or talk to the user: whatever their version, the output is the same."""
 
