@@ -29,7 +29,7 @@ from html_pages import evenly_spaced
 
 from corpusmill.stages.html_page import HtmlPage, block_texts, no_class_words, read_page, references
 from corpusmill.stages.kernels import html_layout as layout
-from corpusmill.stages.kernels import html_render
+from corpusmill.stages.kernels import html_markdown, html_render
 from corpusmill.stages.main_content import content_model, kept_blocks, render_text
 
 _SECRET = b"zqxsecretxqz"
@@ -189,8 +189,9 @@ def _rendered(page: HtmlPage, keep: Any, links: int, marked: bool) -> str:
     """Return the text of all blocks; the room that is said to do must do."""
     room = html_render.room_for(page.blocks, page.containers, page.pieces, keep)
     out = np.full(room + _MARGIN, _FILL, np.uint8)
-    size = html_render.render(
-        *(page.data, page.blocks, page.containers, page.pieces, keep, references()), *(links, marked, marked, out)
+    tables = page.data, page.blocks, page.containers, page.pieces, keep, references()
+    size = (
+        html_markdown.render_markdown(*tables, links, out) if marked else html_render.render(*tables, links, False, out)
     )
     assert size <= room, "more text than there is room for"
     assert (out[room:] == _FILL).all(), "written behind the room"

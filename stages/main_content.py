@@ -165,8 +165,11 @@ def render_text(
     if links == "drop":
         keep = keep & (page.blocks[:, html_layout.B_LINKED] < page.blocks[:, html_layout.B_CHARACTERS])
     out = np.empty(html_render.room_for(page.blocks, page.containers, page.pieces, keep), np.uint8)
-    size = html_render.render(
-        *(page.data, page.blocks, page.containers, page.pieces, keep, references()),
-        *(wanted, layout == "markdown", bullets, out),
-    )
+    tables = page.data, page.blocks, page.containers, page.pieces, keep, references()
+    if layout == "markdown":
+        from corpusmill.stages.kernels.html_markdown import render_markdown  # not compiled before it is wanted
+
+        size = render_markdown(*tables, wanted, out)
+    else:
+        size = html_render.render(*tables, wanted, bullets, out)
     return str(out[:size].tobytes(), "utf-8")

@@ -55,7 +55,7 @@ def render_markdown(
     links: int,
     out: Any,
 ) -> int:
-    """Write the kept blocks to *out* and return how many bytes they took."""
+    """Write the kept blocks to *out* as Markdown and return its length; the arguments are those of `html_render.render`."""
     to = 0
     before = item = table = -1
     cells, first_row, fenced, fence = 0, False, False, 0

@@ -323,6 +323,7 @@ def _write_dash(containers: Any, container: int, out: Any, to: int) -> int:
     return to + 2
 
 
+@bare_kernel
 def render(
     page: Any,
     blocks: Any,
@@ -331,35 +332,14 @@ def render(
     keep: Any,
     references: Any,
     links: int,
-    marked: bool,
     bullets: bool,
     out: Any,
 ) -> int:
-    """Write the text of the kept blocks to *out* and return its length.
+    """Write the kept blocks to *out* as plain text and return its length.
 
-    *links* is one of the constants of this module (a block of links alone must not be kept where they are dropped); *marked* asks
-    for Markdown, *bullets* for a dash before list items.
+    *links* is one of the constants of this module; a block of links alone must not be kept where they are dropped, and those of
+    `LINKS_MARKED` are marked as in Markdown. *bullets* asks for a dash before list items.
     """
-    tables = page, blocks, containers, pieces, keep, references, links
-    if not marked:
-        return int(_render_plain(*tables, bullets, out))
-    from corpusmill.stages.kernels.html_markdown import render_markdown  # compiled only if it is wanted
-
-    return int(render_markdown(*tables, out))
-
-
-@bare_kernel
-def _render_plain(
-    page: Any,
-    blocks: Any,
-    containers: Any,
-    pieces: Any,
-    keep: Any,
-    references: Any,
-    links: int,
-    bullets: bool,
-    out: Any,
-) -> int:
     to = 0
     before = item = -1
     for row in range(blocks.shape[0]):

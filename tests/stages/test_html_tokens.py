@@ -11,7 +11,7 @@ import pytest
 from corpusmill.stages.html_page import HtmlPage, block_texts, no_class_words, read_page, references
 from corpusmill.stages.html_salvage import salvaged
 from corpusmill.stages.kernels import html_layout as layout
-from corpusmill.stages.kernels import html_render
+from corpusmill.stages.kernels import html_markdown, html_render
 from corpusmill.stages.kernels.html_blocks import MOST_BLOCKS
 from corpusmill.stages.kernels.html_tags import HIDDEN, TAGS
 from corpusmill.stages.main_content import content_model, kept_blocks, render_text
@@ -425,9 +425,9 @@ def test_the_text_has_room() -> None:
         room = html_render.room_for(page.blocks, page.containers, page.pieces, keep)
         tables = page.data, page.blocks, page.containers, page.pieces, keep, references()
         # In a larger one, for what is written behind the end of an array is not noticed.
-        for marked in (True, False):
-            out = np.empty(4 * room + 4096, np.uint8)
-            assert html_render.render(*tables, html_render.LINKS_MARKED, marked, True, out) <= room
+        out = np.empty(4 * room + 4096, np.uint8)
+        assert html_markdown.render_markdown(*tables, html_render.LINKS_MARKED, out) <= room
+        assert html_render.render(*tables, html_render.LINKS_MARKED, True, out) <= room
 
 
 def test_links_dropped() -> None:
