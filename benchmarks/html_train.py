@@ -167,8 +167,7 @@ class _Described:
     def with_context(self, scores: Matrix) -> Matrix:
         """Return all features; *scores* are those of the first stage."""
         described: Matrix = self.features.copy()
-        context = described[:, FEATURES:]
-        describe_context(self.blocks, self.containers, self.lengths, self.groups, scores, context)
+        describe_context(self.blocks, self.containers, self.lengths, self.groups, scores, described)
         return described
 
 

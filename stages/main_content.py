@@ -95,7 +95,7 @@ class ContentModel(NamedTuple):
             page.blocks, page.containers, page.weights, page.facts, self.texts, declared, features, lengths, groups
         )
         predict(features, self.first, scores)
-        describe_context(page.blocks, page.containers, lengths, groups, scores, features[:, FEATURES:])
+        describe_context(page.blocks, page.containers, lengths, groups, scores, features)
         predict(features, self.second, final)
         return final, lengths
 

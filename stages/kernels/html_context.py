@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels.html_feature_names import FEATURES
 from corpusmill.stages.kernels.html_layout import B_CONTAINER, C_PARENT
 
 __all__ = ["CONTEXT", "CONTEXT_NAMES", "describe_context"]
@@ -38,7 +39,7 @@ CONTEXT = len(CONTEXT_NAMES)
 
 @kernel
 def describe_context(blocks: Any, containers: Any, lengths: Any, groups: Any, scores: Any, features: Any) -> None:
-    """Fill the columns of *features* (rows, `CONTEXT`) from the scores of the first model."""
+    """Fill the last `CONTEXT` columns of *features* from the scores of the first model."""
     count = blocks.shape[0]
     sums = np.zeros((containers.shape[0], 2))
     template_count = 0
@@ -64,12 +65,13 @@ def describe_context(blocks: Any, containers: Any, lengths: Any, groups: Any, sc
         best = max(best, score)
         accepted += score > 0.5
     for row in range(containers.shape[0] - 1, 0, -1):
-        sums[containers[row, C_PARENT]] += sums[row]
+        for column in range(2):
+            sums[containers[row, C_PARENT], column] += sums[row, column]
     whole = max(mass, 1e-3)
     run = 0
     before = 0.0
     for row in range(count):
-        x, container = features[row], blocks[row, B_CONTAINER]
+        x, container = features[row, FEATURES:], blocks[row, B_CONTAINER]
         x[0] = scores[row]
         at = 1
         for distance in range(1, _NEAR + 1):
