@@ -33,6 +33,7 @@ from corpusmill.schemas import RecipeError
 from corpusmill.schemas.manifest import Manifest, RunFinished, TokenizerMade
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.stages import Pack, StripHtml, Tokenize
+from corpusmill.stages.compile_ahead import compile_ahead, not_compiled
 from corpusmill.stages.tokenize import tokenizer_hash
 
 __all__ = ["check_chain", "library_versions", "run"]
@@ -97,6 +98,10 @@ def run(
         if restart or not (root / "state" / "journal.jsonl").exists():
             pool.start()  # there will be work: let the processes start while everything is checked
         chain = cut(recipe.stages)
+        kernels = [name for named in chain.stages for name in named.stage.kernels]
+        if not_compiled(*kernels):
+            progress.message("compiling, once for this machine and version: up to a minute")
+            compile_ahead(*kernels)
         check_chain(chain, processes=executor == "processes" or (executor is None and workers > 1))
         identity = fingerprint(recipe)
         found = discover([os.fspath(given) for given in inputs], recipe.input)

@@ -78,6 +78,11 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """The corpus stage that this one is with these settings; None if it looks at one document at a time."""
         return None
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The parts of `compile_ahead` that it runs."""
+        return ()
+
     def open(self) -> BatchFunction:
         """Build the worker-side function. Everything expensive happens here, once per worker."""
         raise NotImplementedError

@@ -122,6 +122,11 @@ class Deduplicate(CorpusStage, frozen=True, kw_only=True):
         folders = [saved_index(path) for path in self.against]
         return tuple(str(path) for folder in folders for path in sorted(folder.glob("*.json")))
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """Those of signatures and of the index."""
+        return "near_sign", "near_index"
+
     def plan(self, documents: int) -> IndexPlan:
         """Return what an index of so many kept documents takes."""
         return plan_index(documents, self.banding[0] if self.near else 0, self.max_index_bytes)
@@ -143,7 +148,9 @@ class Deduplicate(CorpusStage, frozen=True, kw_only=True):
     def sketch(self) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         """Build the function from a batch (`text`, optional `id`) to one sketch per row."""
         from corpusmill.stages import signature
+        from corpusmill.stages.compile_ahead import compile_ahead
 
+        compile_ahead(*self.kernels)
         schema = self.sketch_schema()
 
         def run(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -92,8 +92,18 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
     fallback: bool = True
     """Give all visible text where the engine finds none or too little; without it such pages are dropped as `empty`."""
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """Those that read pages, find main content and write text."""
+        names = ["html_read", "html_write" if self.output == "text" else "html_write_markdown"]
+        names += ["html_find", "html_declare"] if self.engine == "fast" else []
+        return tuple(names)
+
     def build(self) -> Apply:
         """Load the engine and return the function that is applied to each document."""
+        from corpusmill.stages.compile_ahead import compile_ahead
+
+        compile_ahead(*self.kernels)
         extract = self._engine()
 
         def apply(document: Document) -> Document | Drop:

@@ -117,7 +117,8 @@ def rebuild(
                 scratch, part, slot, one << _BUCKET, two << _BUCKET, new_half, new_multiplier, shift + more
             ):
                 return number
-        target[partition * new_width : (partition + _1) * new_width] = scratch
+        for place in range(new_width):  # no slice, whose error message takes 2 s to compile
+            target[partition * new_width + place] = scratch[place]
     return end
 
 

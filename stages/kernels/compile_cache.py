@@ -76,6 +76,11 @@ class _Cache:
         """The directory that the files are in."""
         return str(self._inner.cache_path)
 
+    @property
+    def exists(self) -> bool:
+        """Whether the kernel was kept for some types of arguments."""
+        return Path(self._inner._cache_file._index_path).exists()  # noqa: SLF001
+
     def load_overload(self, signature: Any, target: Any) -> Any:
         """Return the compiled function for argument types *signature*, or None if it has to be compiled."""
         try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import kernel
+from corpusmill.stages.kernels import inner, kernel
 from corpusmill.stages.kernels.html_layout import (
     BODY_MARK,
     HTML_MARK,
@@ -41,7 +41,7 @@ _CONTENT, _REL, _HREF, _LANG, _XML_LANG, _DATETIME, _PUBDATE, _ITEMPROP, _CANONI
 )
 
 
-@kernel
+@inner
 def _trimmed(page: Any, begin: int, end: int) -> tuple[int, int]:
     """Return the stretch without blanks at its ends."""
     while begin < end and CLASSES[page[begin]] == BLANK:
@@ -51,7 +51,7 @@ def _trimmed(page: Any, begin: int, end: int) -> tuple[int, int]:
     return begin, end
 
 
-@kernel
+@inner
 def _has_word(page: Any, begin: int, end: int, hashed: int) -> bool:
     """Return whether one of the words between blanks has this hash."""
     at = begin
@@ -66,7 +66,7 @@ def _has_word(page: Any, begin: int, end: int, hashed: int) -> bool:
     return False
 
 
-@kernel
+@inner
 def _add(found: Any, count: int, kind: int, name: int, name_end: int, value: int, value_end: int) -> int:
     if count < found.shape[0] and value_end > value:
         row = found[count]
@@ -96,7 +96,8 @@ def declarations(page: Any, marks: Any, keys: Any, values: Any) -> Any:
         at = begin + 1
         while at < end and CLASSES[page[at]] != BLANK and page[at] != 47 and page[at] != 62:
             at += 1
-        named[:] = 0
+        for naming in range(_NAMINGS.size):
+            named[naming, 1] = 0
         value = value_end = -1
         is_wanted = False
         while True:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import bare_kernel
+from corpusmill.stages.kernels import bare_kernel, inner
 from corpusmill.stages.kernels.html_layout import B_CONTAINER, B_PIECE, BREAK, C_BITS, C_TAG, P_KIND
 from corpusmill.stages.kernels.html_marks import (
     going_on,
@@ -27,7 +27,7 @@ _PRE = int(TAG_BITS[_FENCED])
 _NEWLINE, _SPACE, _BAR, _DASH, _HASH = 10, 32, 124, 45, 35
 
 
-@bare_kernel
+@inner
 def _write_row_end(nesting: int, out: Any, to: int, cells: int, first: bool) -> int:
     """Write the end of a Markdown row, and the line below the first row of a table."""
     out[to], out[to + 1] = _SPACE, _BAR

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from corpusmill.stages.kernels import bare_kernel
+from corpusmill.stages.kernels import inner
 from corpusmill.stages.kernels.html_layout import C_BITS, C_DEPTH, C_PARENT, C_TAG
 from corpusmill.stages.kernels.html_tags import TAG_BITS, TAGS
 
@@ -47,7 +47,7 @@ _LOW_BITS = 0x5555555555555555
 _NEWLINE, _SPACE, _DASH, _MORE, _TICK = 10, 32, 45, 62, 96
 
 
-@bare_kernel
+@inner
 def nesting_of(containers: Any, here: int, begun: int) -> tuple[int, int]:
     """Return the lists and quotations around a container as a number, and the last item among them (or *begun*).
 
@@ -74,13 +74,13 @@ def nesting_of(containers: Any, here: int, begun: int) -> tuple[int, int]:
     return nesting, last
 
 
-@bare_kernel
+@inner
 def going_on(nesting: int) -> int:
     """Return the same nesting where all its items have begun."""
     return nesting & ~((nesting >> 1) & _LOW_BITS)
 
 
-@bare_kernel
+@inner
 def nearest_common(containers: Any, one: int, other: int) -> int:
     """Return the nearest container around both."""
     for _ in range(2 * HIGHEST):
@@ -93,7 +93,7 @@ def nearest_common(containers: Any, one: int, other: int) -> int:
     return one
 
 
-@bare_kernel
+@inner
 def write_marks(nesting: int, bare: bool, out: Any, to: int) -> int:
     """Write what stands before a line; *bare*: before an empty one, where blanks are not needed."""
     level, last = 0, to
@@ -109,14 +109,14 @@ def write_marks(nesting: int, bare: bool, out: Any, to: int) -> int:
     return last if bare else to
 
 
-@bare_kernel
+@inner
 def _move(out: Any, begin: int, end: int, by: int) -> None:
     """Move bytes *by* places on."""
     for place in range(end - 1, begin - 1, -1):
         out[place + by] = out[place]
 
 
-@bare_kernel
+@inner
 def indent(nesting: int, out: Any, begin: int, to: int) -> int:
     """Put the marks of a nesting, all of whose items have begun, before all lines from *begun* on but the first."""
     lines = empty = 0
@@ -143,7 +143,7 @@ def indent(nesting: int, out: Any, begin: int, to: int) -> int:
     return end
 
 
-@bare_kernel
+@inner
 def _longest_run(out: Any, begin: int, end: int) -> int:
     """Return how many ticks stand side by side at most."""
     longest = run = 0
@@ -153,14 +153,14 @@ def _longest_run(out: Any, begin: int, end: int) -> int:
     return longest
 
 
-@bare_kernel
+@inner
 def _write_ticks(count: int, out: Any, to: int) -> int:
     for place in range(to, to + count):
         out[place] = _TICK
     return to + count
 
 
-@bare_kernel
+@inner
 def write_code_end(out: Any, begin: int, to: int) -> int:
     """End a code span that began with one tick at *begin*; more of them, and blanks, where ticks in it make that necessary."""
     more = _longest_run(out, begin + 1, to)
@@ -175,7 +175,7 @@ def write_code_end(out: Any, begin: int, to: int) -> int:
     return _write_ticks(1 + more, out, to)
 
 
-@bare_kernel
+@inner
 def write_fence(nesting: int, out: Any, to: int) -> int:
     """Write the line that begins preformatted text, and the marks of the next."""
     to = _write_ticks(3, out, to)
@@ -183,7 +183,7 @@ def write_fence(nesting: int, out: Any, to: int) -> int:
     return write_marks(nesting, False, out, to + 1)
 
 
-@bare_kernel
+@inner
 def write_fence_end(nesting: int, out: Any, begin: int, to: int) -> int:
     """Write the line that ends preformatted text, which began with three ticks at *begin*; longer ones than any in the text."""
     more = max(_longest_run(out, begin + 3, to) - 2, 0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.stages.kernels import bare_kernel
+from corpusmill.stages.kernels import bare_kernel, inner
 from corpusmill.stages.kernels.html_characters import is_newline, next_character, wide_character
 from corpusmill.stages.kernels.html_layout import (
     B_CHARACTERS,
@@ -115,7 +115,7 @@ def room_for(blocks: Any, containers: Any, pieces: Any, keep: Any) -> int:
     return size
 
 
-@bare_kernel
+@inner
 def between(containers: Any, one: int, other: int, broken: bool) -> int:
     """Return what lies between two blocks: the next cell of a row, a new line, or an empty line."""
     if one == other:
@@ -143,7 +143,7 @@ def between(containers: Any, one: int, other: int, broken: bool) -> int:
     return PARAGRAPH if paragraph or (listed and containers[one, C_ITEMS] == 0) else LINE
 
 
-@bare_kernel
+@inner
 def nearest(containers: Any, here: int, tag: int) -> int:
     """Return the nearest container of a tag at or above *here*, or -1."""
     for _ in range(HIGHEST):
@@ -155,7 +155,7 @@ def nearest(containers: Any, here: int, tag: int) -> int:
     return -1
 
 
-@bare_kernel
+@inner
 def empty_cells(containers: Any, line: int, before: int, here: int) -> int:
     """Return how many cells without text lie in a row between the cells that hold two containers; *before* is -1 at its start."""
     first = line
@@ -175,14 +175,14 @@ def empty_cells(containers: Any, line: int, before: int, here: int) -> int:
     return min(found, _MOST_EMPTY)
 
 
-@bare_kernel
+@inner
 def _write_escaped(code: int, out: Any, to: int) -> int:
     """Write an ASCII character as URLs escape it."""
     out[to], out[to + 1], out[to + 2] = _PERCENT, _HEXADECIMAL[code >> 4], _HEXADECIMAL[code & 15]
     return to + 3
 
 
-@bare_kernel
+@inner
 def _write_link(page: Any, begin: int, end: int, references: Any, out: Any, to: int) -> int:
     """Write `](target)`: without line breaks and blanks around it, and with what would end it in Markdown escaped."""
     out[to], out[to + 1] = 93, 40
@@ -213,7 +213,7 @@ def _write_link(page: Any, begin: int, end: int, references: Any, out: Any, to: 
     return to + 1
 
 
-@bare_kernel
+@inner
 def write_block(
     page: Any,
     block: Any,
@@ -313,7 +313,7 @@ def write_block(
     return to
 
 
-@bare_kernel
+@inner
 def _write_dash(containers: Any, container: int, out: Any, to: int) -> int:
     """Write the dash of the list item that begins with a block of plain text, as deep as the item lies."""
     for _ in range(2 * min(max(containers[container, C_ITEMS] - 1, 0), _DEEPEST_LIST)):

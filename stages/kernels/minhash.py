@@ -40,7 +40,8 @@ def shingle(words: Any, count: int, size: int, out: Any, position: int) -> None:
         length = min(_TOGETHER, number - begin)
         made = out[position + begin : position + begin + length]
         # One word of many shingles after another, not one shingle after another: that, vector registers can do.
-        made[:] = words[begin : begin + length]
+        for place in range(length):
+            made[place] = words[begin + place]
         for word in range(1, size):
             following = words[begin + word : begin + word + length]
             for place in range(length):

@@ -1,0 +1,186 @@
+"""Kernels compiled before they are needed, by as many processes as there are processors, and kept on disk.
+
+numba compiles in one thread of a process, all kernels of HTML and deduplication in half a minute: once for each machine and
+version. Whoever opens a stage with kernels waits here until they are on disk, while processes of their own compile them; they
+need nothing of the caller's main module. Of several processes that open stages at once, the first sees to it and the others
+wait. Where that is impossible (one processor, no place for files) the process compiles them itself, before a document too.
+
+Rejected: workers that compile what they meet (each of them the same, in the time of a document that has a limit); a pool of
+`multiprocessing` (a caller's script without a guard would be started again).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = ["compile_ahead", "not_compiled"]
+
+
+class _Part(NamedTuple):
+    """Kernels that are compiled one after the other."""
+
+    last: str
+    """Module and name of the one that is compiled last."""
+    seconds: float
+    """What it takes about, for dividing the work evenly."""
+    use: Callable[[], Any]
+    """Call all of them, with arguments of the types that they are always called with."""
+
+
+def compile_ahead(*names: str) -> None:
+    """Return when the kernels of the parts can be called at once. Quick the second time."""
+    missing = not_compiled(*names)
+    if not missing:
+        return
+    cache = _cache(missing[0])
+    if cache is not None and _processors() > 1:
+        with _turn(cache.cache_path):
+            _compile_apart(not_compiled(*missing))
+        missing = not_compiled(*missing)
+    for name in missing:
+        _PARTS[name].use()
+        _here.add(name)
+
+
+def not_compiled(*names: str) -> list[str]:
+    """Return the parts that have to be compiled before they run, in this process if not for good."""
+    return [name for name in names if name not in _here and not ((cache := _cache(name)) and cache.exists)]
+
+
+def _compile_apart(names: list[str]) -> None:
+    """Compile parts in processes of their own, as many as there are processors."""
+    shares: list[list[str]] = [[] for _ in range(min(_processors(), len(names)))]
+    for name in sorted(names, key=lambda name: -_PARTS[name].seconds):
+        min(shares, key=lambda share: sum(_PARTS[other].seconds for other in share)).append(name)
+    processes: list[subprocess.Popen[bytes]] = []
+    nowhere = subprocess.DEVNULL
+    try:
+        for share in shares:
+            command = [sys.executable, "-m", "corpusmill.stages.compile_ahead", *share]
+            with suppress(OSError):  # no such program: Python runs inside another one
+                processes.append(subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere))  # noqa: S603
+        for process in processes:
+            process.wait()
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def _cache(name: str) -> Any:
+    """Return the cache of the last kernel of a part; None if it has no place on disk."""
+    module, kernel = _PARTS[name].last.split(":")
+    cache = getattr(getattr(importlib.import_module(f"corpusmill.stages.kernels.{module}"), kernel), "_cache", None)
+    return cache if hasattr(cache, "exists") else None
+
+
+@contextmanager
+def _turn(folder: str) -> Iterator[None]:
+    """Wait until no other process compiles into *folder*, where the system can tell."""
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with (Path(folder) / "compiling").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+            return
+    yield
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _read() -> None:
+    from corpusmill.stages.html_page import no_class_words, read_page
+
+    read_page(b"<p>One", no_class_words())
+
+
+def _find() -> None:
+    from corpusmill.stages.main_content import content_model, kept_blocks
+
+    kept_blocks(_page(), content_model(), "balanced")
+
+
+def _write() -> None:
+    from corpusmill.stages.main_content import render_text
+
+    render_text(_page(), np.ones(1, np.bool_))
+
+
+def _write_markdown() -> None:
+    from corpusmill.stages.main_content import render_text
+
+    render_text(_page(), np.ones(1, np.bool_), layout="markdown")
+
+
+def _declare() -> None:
+    from corpusmill.stages.html_page import declared_shares
+    from corpusmill.stages.page_metadata import page_metadata
+    from corpusmill.stages.structured_data import StructuredData
+
+    page = _page()
+    page_metadata(page.source, page.marks)
+    declared_shares(page._replace(structured=StructuredData(article_bodies=("one",))))
+
+
+def _page() -> Any:
+    """Return tables of a page of one letter, as reading it would give, without the kernels that read."""
+    from corpusmill.stages.html_page import HtmlPage
+    from corpusmill.stages.kernels import html_layout as layout
+
+    columns = layout.BLOCK_COLUMNS, layout.CONTAINER_COLUMNS
+    blocks, containers = (np.zeros((1, count), np.int64) for count in columns)
+    blocks[:, [layout.B_CHARACTERS, layout.B_BYTES, layout.B_WORDS]] = 1
+    pieces, marks = np.zeros((0, layout.PIECE_COLUMNS), np.int64), np.zeros((0, layout.MARK_COLUMNS), np.int64)
+    weights = np.zeros((1, layout.WEIGHT_COLUMNS), np.float32)
+    facts, none = np.zeros(layout.PAGE_COLUMNS, np.int64), np.zeros((0, 3), np.int64)
+    return HtmlPage(np.frombuffer(b" ", np.uint8), blocks, containers, weights, pieces, marks, facts, none, b" ")
+
+
+def _sign() -> None:
+    import pyarrow as pa
+
+    from corpusmill.stages.signature import band_keys, sketch
+
+    text = pa.array(["one"], pa.large_string())
+    band_keys(sketch(text, shingle_words=5, permutations=128, shingles=True).signatures, 20, 6)
+
+
+def _index() -> None:
+    from corpusmill.stages.band_index import BandIndex
+    from corpusmill.stages.kernels.jaccard import jaccard
+
+    jaccard(*np.zeros((2, 1), np.uint64))
+    keys = np.arange(1, 601, dtype=np.uint64).reshape(3, 200) << np.uint64(40)
+    index = BandIndex(3)
+    for first in (0, 200):
+        index.resolve(keys, first, lambda *_: True)
+
+
+_PARTS = {
+    "html_read": _Part("html_tokens:tokenize", 8, _read),
+    "html_find": _Part("html_select:complete_rows", 7, _find),
+    "html_write": _Part("html_render:render", 3, _write),
+    "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
+    "html_declare": _Part("html_declared:declared_shares", 3, _declare),
+    "near_sign": _Part("minhash:band_keys", 5, _sign),
+    "near_index": _Part("first_wins:decide", 7, _index),
+}
+
+_here: set[str] = set()
+"""Parts that this process has compiled and could not keep."""
+
+if __name__ == "__main__":
+    for _name in sys.argv[1:]:
+        _PARTS[_name].use()

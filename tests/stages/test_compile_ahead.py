@@ -1,0 +1,88 @@
+"""Kernels on disk before anything runs them: all of them, for the types that the stages use, and once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from corpusmill.stages import Deduplicate, StripHtml, compile_ahead
+
+PARTS = sorted({*StripHtml().kernels, *StripHtml(output="markdown").kernels, *Deduplicate().kernels})
+RUN = """
+import sys
+from numba.core import event
+
+compiled = []
+
+
+class Listener(event.Listener):
+    def on_start(self, happened):
+        compiled.append(happened.data["dispatcher"].py_func.__name__)
+
+    def on_end(self, happened):
+        pass
+
+
+event.register("numba:compile", Listener())
+
+import pyarrow as pa
+from corpusmill.stages import Deduplicate, StripHtml
+
+page = (
+    '<html lang="en"><head><title>Bread</title><link rel="canonical" href="/bread"><script type="application/ld+json">'
+    '{"@type": "Article", "articleBody": "Flour, water, salt and time."}</script></head><body><h1>Bread</h1>'
+    '<ul><li>Flour<li>Water</ul><table><tr><td>Salt<td>2 %</table><p>Flour, water, salt and <b>time</b>.</body></html>'
+)
+for output in ("text", "markdown"):
+    batch = pa.record_batch({"html": pa.array([page.encode()] * 2, pa.large_binary())})
+    assert len(StripHtml(output=output)(batch)) == 2
+words = [[f"w{number * of}" for number in range(200)] for of in (1, 2, 3)]
+texts = [" ".join((*words[number % 3], str(number % 100))) for number in range(900)]
+assert len(Deduplicate()(pa.record_batch({"text": pa.array(texts, pa.large_string())}))) == 3
+print(*compiled)
+"""
+
+
+@pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="nothing is compiled")
+def test_what_is_compiled_ahead_is_all_that_stages_run(tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    ahead = (
+        f"from corpusmill.stages import compile_ahead as c; c.compile_ahead(*{PARTS}); print(*c.not_compiled(*{PARTS}))"
+    )
+    for code in (ahead, RUN):
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == []
+
+
+def test_a_part_without_a_place_on_disk_is_compiled_here_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+    part = compile_ahead._PARTS["near_sign"]._replace(use=lambda: used.append("near_sign"))
+    monkeypatch.setitem(compile_ahead._PARTS, "near_sign", part)
+    monkeypatch.setattr(compile_ahead, "_cache", lambda _: None)
+    monkeypatch.setattr(compile_ahead, "_here", set())
+    monkeypatch.setattr(compile_ahead, "_compile_apart", lambda names: used.extend(["apart", *names]))
+    assert compile_ahead.not_compiled("near_sign") == ["near_sign"]
+    for _ in range(2):
+        compile_ahead.compile_ahead("near_sign")
+    assert used == ["near_sign"]
+
+
+def test_where_no_process_can_be_started_it_is_compiled_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+    part = compile_ahead._PARTS["near_sign"]._replace(use=lambda: used.append("near_sign"))
+
+    class Nowhere:
+        exists = False
+        cache_path = "/proc/nowhere"
+
+    monkeypatch.setitem(compile_ahead._PARTS, "near_sign", part)
+    monkeypatch.setattr(compile_ahead, "_cache", lambda _: Nowhere())
+    monkeypatch.setattr(compile_ahead, "_here", set())
+    monkeypatch.setattr(compile_ahead, "_processors", lambda: 2)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    compile_ahead.compile_ahead("near_sign")
+    assert used == ["near_sign"]
