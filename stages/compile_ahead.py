@@ -101,8 +101,10 @@ def _processors() -> int:
 
 
 def _read() -> None:
+    from corpusmill.stages.encoding import utf8_length
     from corpusmill.stages.html_page import no_class_words, read_page
 
+    utf8_length(b"<p>One")
     read_page(b"<p>One", no_class_words())
 
 

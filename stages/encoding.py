@@ -16,10 +16,12 @@ import codecs
 import re
 from typing import Final
 
+import numpy as np
+
 from corpusmill.stages.encoding_codecs import MULTI_BYTE, decode_as, decode_strictly, not_ascii
 from corpusmill.stages.encoding_detect import detect, latin_text, oddness, utf8_runs, words_beyond_ascii
 
-__all__ = ["decode_html", "decode_text", "encoding_name", "find_declaration"]
+__all__ = ["decode_html", "decode_text", "encoding_name", "find_declaration", "utf8_length"]
 
 _LABELS: Final = """
 utf-8: unicode-1-1-utf-8 unicode11utf8 unicode20utf8 utf8 x-unicode20utf8
@@ -136,6 +138,21 @@ def decode_html(data: bytes, declared: str | None = None) -> tuple[str, str]:
     return _damaged_utf8(data, labels) or _labelled(data, labels) or _undeclared(data, late=True)
 
 
+def utf8_length(data: bytes, declared: str | None = None) -> int | None:
+    """Return the characters of a page that `decode_html` reads as UTF-8 as it stands, or None for others and broken ones.
+
+    For those who go on with the bytes: making a string of a page takes longer than all else that is done to find its encoding.
+    """
+    from corpusmill.stages.kernels.utf8 import utf8_characters
+
+    if not isinstance(data, bytes):
+        data = bytes(data)
+    if any(data.startswith(mark) for mark, _ in _BOMS) or _has_escapes(data) or _wide(data, encoding_name(declared)):
+        return None
+    count = utf8_characters(np.frombuffer(data, np.uint8))
+    return None if count < 0 else int(count)
+
+
 def decode_text(data: bytes) -> tuple[str, str]:
     """Return the text of a plain text file and the name of the encoding that was used. Never raises.
 
@@ -178,12 +195,17 @@ def _wide(data: bytes, name: str | None) -> tuple[str, str] | None:
 
 def _unmistakable(data: bytes) -> tuple[str, str] | None:
     """Return text and encoding of bytes that can hardly be anything else: iso-2022-jp (escape sequences), UTF-8."""
-    if 0x1B in data and b"\x1b$" in data:
+    if _has_escapes(data):
         text = decode_as(data, "iso-2022-jp")
         if text is not None:
             return text, "iso-2022-jp"
     text = decode_strictly(data, "utf-8")
     return None if text is None else (text, "utf-8")
+
+
+def _has_escapes(data: bytes) -> bool:
+    """Return whether there are escape sequences of iso-2022-jp; looking for the one byte first is much faster."""
+    return 0x1B in data and b"\x1b$" in data
 
 
 def _damaged_utf8(data: bytes, labels: tuple[str | None, ...]) -> tuple[str, str] | None:

@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from corpusmill.schemas import Document, Drop
 from corpusmill.stages.base import Apply, DocumentStage
-from corpusmill.stages.encoding import decode_html
+from corpusmill.stages.encoding import decode_html, utf8_length
 from corpusmill.stages.html_engines import any_text, engine_of
 from corpusmill.stages.html_page import HtmlPage, no_class_words, read_page
 from corpusmill.stages.page_metadata import UsageSignals, header_signals, page_metadata
@@ -123,6 +123,8 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
             if isinstance(html, str):
                 source = html.encode("utf-8", "replace")
                 characters = len(html)
+            elif (length := utf8_length(html, sent.charset())) is not None:
+                source, document.signals["encoding"], characters = html, "utf-8", length
             else:
                 page, document.signals["encoding"] = decode_html(html, sent.charset())
                 source = html if document.signals["encoding"] == "utf-8" else page.encode("utf-8", "replace")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.stages import encoding, encoding_codecs, encoding_detect
-from corpusmill.stages.encoding import decode_html, decode_text, encoding_name, find_declaration
+from corpusmill.stages.encoding import decode_html, decode_text, encoding_name, find_declaration, utf8_length
 from corpusmill.stages.encoding_codecs import MULTI_BYTE, decode_as
 
 KOREAN = "대한민국의 수도는 서울이며 한강이 도시를 가로질러 흐른다. 오래된 물레방아가 봄에 다시 돌아간다. 똠방각하"
@@ -104,6 +104,53 @@ def test_byte_order_marks_outrank_labels() -> None:
     assert decode_html("\ufeffé水".encode("utf-16-le"), "gbk") == ("é水", "utf-16le")
     assert decode_html("\ufeffé水".encode("utf-16-be"), "gbk") == ("é水", "utf-16be")
     assert decode_html("\ufeffé水".encode(), "gbk") == ("é水", "utf-8")
+
+
+EDGES = [
+    0x00,
+    0x1B,
+    0x24,
+    0x41,
+    0x7F,
+    0x80,
+    0x8F,
+    0x90,
+    0x9F,
+    0xA0,
+    0xBF,
+    0xC0,
+    0xC1,
+    0xC2,
+    0xDF,
+    0xE0,
+    0xED,
+    0xEF,
+    0xF0,
+    0xF4,
+    0xF5,
+    0xFF,
+]
+PIECES = st.one_of(
+    st.lists(st.sampled_from(EDGES), max_size=5).map(bytes),
+    st.text(st.sampled_from("a\x7f\x80é\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U0010ffff"), max_size=9).map(
+        str.encode
+    ),
+    st.integers(120, 136).map(lambda length: b"x" * length),
+)
+
+
+@settings(deadline=None)  # the kernel is loaded at the first call
+@given(st.lists(PIECES, max_size=6).map(b"".join))
+def test_the_length_of_utf8_is_that_of_the_text(data: bytes) -> None:
+    """It is given for what Python takes for UTF-8, unless the page is read in another encoding all the same."""
+    try:
+        characters = len(data.decode())
+    except UnicodeDecodeError:
+        assert utf8_length(data) is None
+        return
+    text, name = decode_html(data)
+    as_it_stands = name == "utf-8" and text == data.decode()
+    assert utf8_length(data) == (characters if as_it_stands else None)
 
 
 def test_utf16_without_a_mark() -> None:
