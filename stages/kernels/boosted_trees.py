@@ -4,13 +4,16 @@ A node is one number of 64 bits: threshold, the first of its two children (the o
 and features are compared as integers that sort like the numbers they stand for. A leaf is its own child and never passed, so
 every row takes the same number of steps in a tree; eight rows go down together, because each step waits for memory.
 
-Most blocks of a page are menus and footers, which forty trees recognise: where all eight rows are below 5 % by then, the other
-trees are not asked. Models are trained with it. Milliseconds for a page of 207 blocks and 150 trees: one row after the other
-0.78, eight together 0.44, without trees that are not needed 0.36, nodes of 64 bits 0.25.
+Most blocks of a page are menus and footers, which forty trees recognise, as they do most of its text: rows beyond 12 and 88 % by
+then are not shown to the other trees, which would make them surer of the same. How much surer is known (`_SURER`), and matters
+to who adds scores up: without it, F1 on four sets is .002 lower, with it .001 higher than where all trees are asked. Milliseconds
+for a page of 207 blocks and 150 trees: one row after the other 0.78, eight together 0.44, and a third less with nodes of 64 bits;
+for pages of 350 blocks 0.28 where trees were left out for eight neighbours alone, and 0.19 now.
 """
 
 from __future__ import annotations
 
+from math import log
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +23,11 @@ from corpusmill.stages.kernels import inlined, inner, kernel
 
 __all__ = ["Trees", "pack_trees", "predict"]
 
-_ASKED_AFTER = 39
-_HOPELESS = -3.0
+_FIRST_TREES = 40
+_DECIDED = 2.0  # log-odds: 12 and 88 %
+_SURER = 0.4
+"""By this times the logarithm of the number of trees over the first ones, log-odds of decided rows grow. Measured: 1.51 below and
+1.43 above for 150 trees, 1.21 and 1.20 for 60; this gives 1.53 and 1.16."""
 _SIGN = np.int32(0x7FFFFFFF)
 
 
@@ -62,7 +68,24 @@ def predict(rows: Any, trees: Any, scores: Any) -> None:
     keys = np.empty(bits.size, np.int32)
     for at in range(bits.size):  # as `_keys`; that -0 sorts before 0 changes nothing where no threshold is -0
         keys[at] = bits[at] ^ ((bits[at] >> 31) & _SIGN)
-    _sum_up(keys, rows.shape[1], trees, scores)
+    count = scores.size
+    order = np.empty(count, np.int64)
+    for row in range(count):
+        order[row], scores[row] = row, 0
+    width, all_trees = rows.shape[1], trees[0].size
+    asked = min(_FIRST_TREES, all_trees)
+    _add(keys, width, trees, 0, asked, order, count, scores)
+    surer = np.float32(1 + _SURER * log(all_trees / asked))
+    open_rows = 0
+    for row in range(count):
+        if abs(scores[row]) < _DECIDED:
+            order[open_rows] = row
+            open_rows += 1
+        else:
+            scores[row] *= surer
+    _add(keys, width, trees, asked, all_trees, order, open_rows, scores)
+    for row in range(count):
+        scores[row] = 1 / (1 + np.exp(-scores[row]))
 
 
 @inlined
@@ -73,24 +96,27 @@ def _step(keys: Any, start: int, nodes: Any, root: int, place: int) -> Any:
 
 
 @inner
-def _sum_up(keys: Any, width: int, trees: Any, scores: Any) -> None:
+def _add(keys: Any, width: int, trees: Any, begin: int, end: int, order: Any, count: int, sums: Any) -> None:
+    """Add what the trees from *begin* to *end* say of the first *count* rows of *order* to their *sums*."""
     # Rows are written out one by one: in an array their places would go through memory at every step (0.32 instead of 0.26 ms).
     roots, depths, nodes, values = trees
-    last = (scores.size - 1) * width  # the last row stands in for rows that are not there
-    for first in range(0, scores.size, 8):
-        row_0 = first * width
-        row_1, row_2, row_3 = min(row_0 + width, last), min(row_0 + 2 * width, last), min(row_0 + 3 * width, last)
-        row_4, row_5 = min(row_0 + 4 * width, last), min(row_0 + 5 * width, last)
-        row_6, row_7 = min(row_0 + 6 * width, last), min(row_0 + 7 * width, last)
-        sum_0 = sum_1 = sum_2 = sum_3 = sum_4 = sum_5 = sum_6 = sum_7 = np.float32(0)
-        for tree in range(roots.size):
+    for first in range(0, count, 8):
+        last = count - 1 - first  # it stands in for rows that are not there
+        row_0, row_1, row_2 = order[first], order[first + min(1, last)], order[first + min(2, last)]
+        row_3, row_4, row_5 = order[first + min(3, last)], order[first + min(4, last)], order[first + min(5, last)]
+        row_6, row_7 = order[first + min(6, last)], order[first + min(7, last)]
+        start_0, start_1, start_2, start_3 = row_0 * width, row_1 * width, row_2 * width, row_3 * width
+        start_4, start_5, start_6, start_7 = row_4 * width, row_5 * width, row_6 * width, row_7 * width
+        sum_0, sum_1, sum_2, sum_3 = sums[row_0], sums[row_1], sums[row_2], sums[row_3]
+        sum_4, sum_5, sum_6, sum_7 = sums[row_4], sums[row_5], sums[row_6], sums[row_7]
+        for tree in range(begin, end):
             root = roots[tree]
             at_0 = at_1 = at_2 = at_3 = at_4 = at_5 = at_6 = at_7 = root
             for _ in range(depths[tree]):
-                at_0, at_1 = _step(keys, row_0, nodes, root, at_0), _step(keys, row_1, nodes, root, at_1)
-                at_2, at_3 = _step(keys, row_2, nodes, root, at_2), _step(keys, row_3, nodes, root, at_3)
-                at_4, at_5 = _step(keys, row_4, nodes, root, at_4), _step(keys, row_5, nodes, root, at_5)
-                at_6, at_7 = _step(keys, row_6, nodes, root, at_6), _step(keys, row_7, nodes, root, at_7)
+                at_0, at_1 = _step(keys, start_0, nodes, root, at_0), _step(keys, start_1, nodes, root, at_1)
+                at_2, at_3 = _step(keys, start_2, nodes, root, at_2), _step(keys, start_3, nodes, root, at_3)
+                at_4, at_5 = _step(keys, start_4, nodes, root, at_4), _step(keys, start_5, nodes, root, at_5)
+                at_6, at_7 = _step(keys, start_6, nodes, root, at_6), _step(keys, start_7, nodes, root, at_7)
             sum_0 += values[at_0]
             sum_1 += values[at_1]
             sum_2 += values[at_2]
@@ -99,10 +125,5 @@ def _sum_up(keys: Any, width: int, trees: Any, scores: Any) -> None:
             sum_5 += values[at_5]
             sum_6 += values[at_6]
             sum_7 += values[at_7]
-            if tree == _ASKED_AFTER:
-                highest = max(max(sum_0, sum_1, sum_2, sum_3), max(sum_4, sum_5, sum_6, sum_7))
-                if highest < _HOPELESS:
-                    break
-        sums = (sum_0, sum_1, sum_2, sum_3, sum_4, sum_5, sum_6, sum_7)
-        for lane in range(min(8, scores.size - first)):
-            scores[first + lane] = 1 / (1 + np.exp(-sums[lane]))
+        sums[row_0], sums[row_1], sums[row_2], sums[row_3] = sum_0, sum_1, sum_2, sum_3
+        sums[row_4], sums[row_5], sums[row_6], sums[row_7] = sum_4, sum_5, sum_6, sum_7
