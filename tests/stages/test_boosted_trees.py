@@ -20,7 +20,8 @@ def grown(
     trees: int, rng: np.random.Generator
 ) -> tuple[list[int], list[int], list[int], list[int], list[float], list[float]]:
     """Trees of up to three levels, some of them with leaves higher up: (root, depth) and (child, feature, threshold, value)."""
-    roots, depths, child, feature, threshold, value = [], [], [], [], [], []
+    roots, depths, child, feature = [list[int]() for _ in range(4)]
+    threshold, value = list[float](), list[float]()
 
     def node() -> int:
         at = len(child)
