@@ -332,6 +332,26 @@ def audit(output: Path) -> None:
 
 
 @cli.command()
+@recipe_option
+@set_option
+def warmup(recipe: str, changes: tuple[str, ...]) -> None:
+    """Compile what a recipe runs and keep it on disk, as the first run on a machine does: for building images."""
+    from corpusmill.chain import cut
+    from corpusmill.recipe import load_recipe
+    from corpusmill.schemas import RecipeError
+    from corpusmill.stages.compile_ahead import compile_ahead, kept_in
+
+    names = [name for named in cut(load_recipe(recipe, changes).stages).stages for name in named.stage.kernels]
+    compile_ahead(*names)
+    folders = {kept_in(name) for name in names}
+    if None in folders:
+        raise RecipeError(
+            "compiled code can be kept nowhere; set NUMBA_CACHE_DIR to a directory that can be written to"
+        )
+    click.echo("\n".join(sorted(f"compiled code is in {folder}" for folder in folders) or ["nothing to compile"]))
+
+
+@cli.command()
 @click.argument("kind", required=False)
 def stages(kind: str | None) -> None:
     """List the stages, or the settings, reasons and signals of one KIND."""

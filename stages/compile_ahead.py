@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["compile_ahead", "not_compiled"]
+__all__ = ["compile_ahead", "kept_in", "not_compiled"]
 
 
 class _Part(NamedTuple):
@@ -54,6 +54,12 @@ def compile_ahead(*names: str) -> None:
 def not_compiled(*names: str) -> list[str]:
     """Return the parts that have to be compiled before they run, in this process if not for good."""
     return [name for name in names if name not in _here and not ((cache := _cache(name)) and cache.exists)]
+
+
+def kept_in(name: str) -> str | None:
+    """Return the directory that the kernels of a part are kept in; None if they are not."""
+    cache = _cache(name)
+    return str(cache.cache_path) if cache is not None and cache.exists else None
 
 
 def _compile_apart(names: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from corpusmill.cli import cli
+from corpusmill.schemas import RecipeError
+from corpusmill.stages import compile_ahead
 from support import SMALL_STEPS, prose
 
 SETTINGS = [part for change in SMALL_STEPS for part in ("--set", change)]
@@ -231,3 +236,18 @@ def test_shards_open_in_the_libraries_that_people_use(output: Path) -> None:
     assert database.execute(query).fetchall() == [(9, tokens)]
     frame = pl.read_parquet(f"{output}/shards/*.parquet")
     assert frame["input_ids"].list.len().to_list() == frame["n_tokens"].to_list()
+
+
+def test_warmup_says_where_compiled_code_is_kept() -> None:
+    done = corpusmill("warmup", "--recipe", "minimal")
+    assert done.returncode == 0, done.stderr
+    folder = Path(done.stdout.strip().removeprefix("compiled code is in "))
+    assert any(folder.glob("html_tokens.tokenize*")) or "NUMBA_DISABLE_JIT" in os.environ
+
+
+def test_warmup_fails_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compile_ahead, "compile_ahead", lambda *_: None)
+    monkeypatch.setattr(compile_ahead, "kept_in", lambda _: None)
+    done = CliRunner().invoke(cli, ["warmup", "--recipe", "minimal"])
+    assert isinstance(done.exception, RecipeError)
+    assert "NUMBA_CACHE_DIR" in str(done.exception)
