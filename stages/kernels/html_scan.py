@@ -23,6 +23,7 @@ from corpusmill.stages.kernels.html_tags import (
     TAG_VALUES,
     TAGS,
 )
+from corpusmill.stages.kernels.machine import equal_bytes, lowest_bit
 
 __all__ = ["comment_end", "find_byte", "hash_lower", "look_up", "next_attribute", "raw_end", "tag_end", "tag_number"]
 
@@ -34,13 +35,10 @@ _SCRIPT = TAGS["script"]
 @inner
 def find_byte(page: Any, at: int, end: int, byte: Any) -> int:
     """Return the first place from *at* on that holds *byte*, or *end*."""
-    # 32 at once: the compiler makes vector comparisons of the inner loop.
     while at + 32 <= end:
-        found = np.uint8(0)
-        for place in range(32):
-            found |= np.uint8(page[at + place] == byte)
+        found = equal_bytes(page, at, byte)
         if found:
-            break
+            return at + np.int64(lowest_bit(found))
         at += 32
     while at < end and page[at] != byte:
         at += 1

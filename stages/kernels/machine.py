@@ -1,4 +1,4 @@
-"""What kernels need of the processor and numba does not offer: prefetching, sixteen slots at a glance, memory by its address.
+"""What kernels need of the processor and numba does not offer: prefetching, many values at a glance, memory by its address.
 
 Each function is a few LLVM instructions, and LLVM makes the best of them on every processor: comparing sixteen slots is
 two instructions with AVX-512, four with AVX2 and a few more with NEON.
@@ -15,12 +15,12 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-__all__ = ["lowest_bit", "ones", "prefetch", "scan", "words_at"]
+__all__ = ["equal_bytes", "lowest_bit", "ones", "prefetch", "scan", "words_at"]
 
-_LANES = 16
+_LANES, _TOGETHER = 16, 32
 _BYTE, _FLAG, _WORD = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _MASK = ir.IntType(_LANES)
-_VECTOR = ir.VectorType(_WORD, _LANES)
+_VECTOR, _BYTES = ir.VectorType(_WORD, _LANES), ir.VectorType(_BYTE, _TOGETHER)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -74,14 +74,9 @@ def scan(context: Any, array: Any, index: Any, slot: Any, shift: Any) -> Any:
         values = builder.load(place)
         values.align = 8
 
-        def lanes(value: Any) -> Any:
-            one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), value, _FLAG(0))
-            return builder.shuffle_vector(
-                one, ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.VectorType(_FLAG, _LANES), [0] * _LANES)
-            )
-
         zero = ir.Constant(_VECTOR, [0] * _LANES)
-        differences = builder.lshr(builder.xor(values, lanes(arguments[2])), lanes(arguments[3]))
+        slots, shifts = (_spread(builder, value, _VECTOR) for value in arguments[2:])
+        differences = builder.lshr(builder.xor(values, slots), shifts)
         masks = [
             builder.zext(builder.bitcast(builder.icmp_unsigned("==", lane, zero), _MASK), _WORD)
             for lane in (differences, values)
@@ -89,6 +84,29 @@ def scan(context: Any, array: Any, index: Any, slot: Any, shift: Any) -> Any:
         return context.make_tuple(builder, signature.return_type, masks)
 
     return types.UniTuple(types.uint64, 2)(array, types.uint64, types.uint64, types.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def equal_bytes(context: Any, array: Any, index: Any, byte: Any) -> Any:
+    """Return a mask over the 32 uint8 from `array[index]` on: equal to *byte*."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        place = builder.bitcast(builder.gep(view.data, [arguments[1]]), _BYTES.as_pointer())
+        values = builder.load(place)
+        values.align = 1
+        wanted = _spread(builder, arguments[2], _BYTES)
+        equal = builder.icmp_unsigned("==", values, wanted)
+        return builder.zext(builder.bitcast(equal, ir.IntType(_TOGETHER)), _WORD)
+
+    return types.uint64(array, types.int64, types.uint8), generate
+
+
+def _spread(builder: Any, value: Any, vector: Any) -> Any:
+    """Return a vector of which every lane is *value*."""
+    nothing = ir.Constant(vector, ir.Undefined)
+    first = ir.Constant(ir.VectorType(_FLAG, vector.count), [0] * vector.count)
+    return builder.shuffle_vector(builder.insert_element(nothing, value, _FLAG(0)), nothing, first)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
