@@ -48,7 +48,7 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
     reads: ClassVar[tuple[str, ...]] = ("html", "metadata", "url")
     rewrites: ClassVar[tuple[str, ...]] = ("text", "html")
     reasons: ClassVar[frozenset[str]] = frozenset({"empty", "too_large"})
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     signals: ClassVar[dict[str, pa.DataType]] = {
         "html_bytes": pa.int64(),
         "encoding": pa.string(),

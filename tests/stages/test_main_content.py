@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.schemas import Document, RecipeError
-from corpusmill.stages.html_page import no_class_words, read_page
-from corpusmill.stages.kernels.html_layout import B_CHARACTERS
-from corpusmill.stages.kernels.html_select import complete_rows, select
-from corpusmill.stages.main_content import ContentModel, Favor, content_model, kept_blocks, render_text
+from corpusmill.stages.html_page import HtmlPage, no_class_words, read_page
+from corpusmill.stages.kernels.html_layout import B_CHARACTERS, C_PATH
+from corpusmill.stages.kernels.html_select import complete, complete_rows, drop_tail, select
+from corpusmill.stages.main_content import ContentModel, Favor, Judged, content_model, kept_blocks, render_text
 from corpusmill.stages.strip_html import StripHtml
 
 
@@ -224,7 +224,10 @@ def test_a_page_without_blocks_gives_nothing(favor: Favor) -> None:
     assert render_text(page, keep) == ""
 
 
-MODELS = {2: "3b2c1504cc86a253371e3be3d816956fb8589376cfcbf0180acaed3447aa6803"}
+MODELS = {
+    2: "3b2c1504cc86a253371e3be3d816956fb8589376cfcbf0180acaed3447aa6803",
+    3: "2516a3006a2703cd61dbc89db12c50151bd9dc96c00ae8b6a5c07a65f300dc77",
+}
 """SHA-256 of the model of each version of the stage: runs are resumed by the version, so another model under it would mix two."""
 
 
@@ -235,12 +238,25 @@ def test_another_model_is_another_version() -> None:
     )
 
 
+class Given(NamedTuple):
+    """A model that gives the blocks of a page these scores."""
+
+    scores_given: list[float]
+
+    def scores(self, page: HtmlPage) -> Judged:
+        lengths = page.blocks[:, B_CHARACTERS].astype(np.float64)
+        groups = np.unique(page.containers[:, C_PATH], return_inverse=True)[1]
+        return Judged(np.array(self.scores_given, np.float32), lengths, groups)
+
+
 def chosen(source: str, scores: list[float]) -> list[bool]:
     """Return which blocks of a page with these scores are kept, above a cut of one half, as `kept_blocks` calls the kernels."""
-    page = read_page(source.encode(), no_class_words())
+    page = read_page(source.encode(), content_model().words)
     keep = np.zeros(len(page.blocks), np.bool_)
-    lengths = page.blocks[:, B_CHARACTERS].astype(np.float64)
-    select(page.blocks, page.containers, lengths, np.array(scores, np.float32), 0.5, 0.5, keep)
+    given, lengths, groups = Given(scores).scores(page)
+    cut = select(page.data, page.blocks, page.pieces, lengths, groups, given, 0.5, 0.5, keep)
+    drop_tail(page.blocks, page.containers, groups, given, keep)
+    complete(page.blocks, page.containers, groups, given, cut, keep)
     complete_rows(page.blocks, page.containers, keep)
     kept: list[bool] = keep.tolist()
     return kept
@@ -278,6 +294,99 @@ def test_of_a_text_that_comes_again_the_heading_is_kept(source: str, scores: lis
 )
 def test_rows_of_tables_are_kept_whole(source: str, scores: list[float], expected: list[bool]) -> None:
     assert chosen(source, scores) == expected
+
+
+QUOTED = f"<p>{HEADING}</p><p>I doubt it.</p>"
+
+
+def test_texts_that_differ_in_digits_are_two() -> None:
+    price = "The wheel with its axle and bearings costs"
+    for other, expected in (("$36,600", False), ("$38,600", True), ("$36,60", True)):
+        assert chosen(f"<p>{price} $36,600</p><div><b>{price}</b> {other}</div>", [0.8, 0.8]) == [True, expected]
+
+
+def test_short_lines_of_a_quote_go_with_its_long_ones() -> None:
+    assert chosen(QUOTED + f"<blockquote>{QUOTED}</blockquote>", [0.8] * 4) == [True, True, False, False]
+    assert chosen(QUOTED + "<blockquote><p>I doubt it.</blockquote>", [0.8] * 3) == [True] * 3
+    far = "<h3>Oak</h3><p>Ash</p>" * 5
+    scores = [0.8] * 14
+    assert chosen(QUOTED + f"<blockquote><p>{HEADING}</p>{far}<p>I doubt it.</blockquote>", scores)[-1]
+
+
+PARAGRAPH = "<p>" + "The wheel of a water mill is balanced by hand, " * 3
+TEASER = "<div class=other>How to clean a mill pond</div>"
+MENU = "".join(f"<span><div>{name}</div></span>" for name in ["Home", "Shop", "Press", "Jobs"])
+
+
+@pytest.mark.parametrize(
+    ("behind", "scores", "expected"),
+    [
+        (MENU + TEASER * 2, [0.1] * 4 + [0.55, 0.65], [False] * 6),  # a template goes as a whole
+        (MENU + TEASER * 2, [0.1] * 4 + [0.55, 0.75], [False] * 4 + [True] * 2),  # one of it is sure
+        (MENU + TEASER, [0.1] * 4 + [0.65], [False] * 4 + [True]),
+        (TEASER + MENU + TEASER, [0.55] + [0.1] * 4 + [0.55], [True] + [False] * 5),
+        (MENU[: len(MENU) // 2] + TEASER, [0.1] * 2 + [0.55], [False] * 2 + [True]),
+        (MENU + f"<div class=comment>{TEASER}</div>", [0.1] * 4 + [0.55], [False] * 4 + [True]),
+    ],
+)
+def test_doubtful_blocks_behind_the_end_of_the_text_are_dropped(
+    behind: str, scores: list[float], expected: list[bool]
+) -> None:
+    assert chosen(PARAGRAPH * 2 + behind, [0.9, 0.9, *scores]) == [True, True, *expected]
+
+
+REPLY = "<div class=reply>Try a lighter oil, {}.</div>"
+REPLIES = "".join(REPLY.format(tree) for tree in ["Oak", "Elm", "Fir", "Yew"])
+
+
+@pytest.mark.parametrize(
+    ("source", "scores", "expected"),
+    [
+        (REPLIES, [0.9, 0.8, 0.6, 0.35], [True] * 4),
+        (REPLIES, [0.9, 0.8, 0.6, 0.2], [True] * 3 + [False]),
+        (REPLIES, [0.9, 0.8, 0.4, 0.4], [True] * 2 + [False] * 2),  # only half of them
+        (REPLIES.replace("Try", "<a href=/>Try"), [0.9, 0.8, 0.6, 0.35], [True] * 3 + [False]),
+        (REPLY.format("Oak") * 3, [0.9, 0.8, 0.35], [True, True, False]),  # too few to tell
+        (f"<p>{HEADING}</p>" + f"<div>{HEADING}</div>" + "<div>x</div>" * 9, [0.9] * 11, [True, False] + [True] * 9),
+    ],
+)
+def test_the_rest_of_a_template_is_kept(source: str, scores: list[float], expected: list[bool]) -> None:
+    assert chosen(source, scores) == expected
+
+
+TABLE = "<table><tr><th>Mill<th>Wheels<tr><td>Sallow<td>{}</table>"
+
+
+@pytest.mark.parametrize(
+    ("between", "expected"),
+    [
+        (TABLE.format("two"), True),
+        (TABLE.format("<a href=/>the whole list of its wheels</a>"), False),
+        (TABLE.format("wheel " * 50), False),
+        ("<table><tr><td>Sallow<td>two</table>", False),  # too small to tell
+        ("<div>wheel</div>" * 4, False),
+    ],
+)
+def test_tables_between_kept_text_are_kept(between: str, expected: bool) -> None:
+    cells = len(read_page(between.encode(), no_class_words()).blocks)
+    scores = [0.1] * cells
+    assert chosen(f"<p>one{between}<p>two", [0.8, *scores, 0.8]) == [True] + [expected] * cells + [True]
+    assert chosen(f"<p>one{between}", [0.8, *scores]) == [True] + [False] * cells
+
+
+def test_a_likely_heading_right_above_kept_text_is_kept() -> None:
+    assert chosen("<h2>Oil<p>text", [0.4, 0.8]) == [True, True]
+    assert chosen("<h2>Oil<p>text", [0.2, 0.8]) == [False, True]
+    assert chosen("<h2>Oil<p>text", [0.4, 0.1]) == [False, False]
+    assert chosen("<h2>Oil<h2>Water<p>text", [0.4, 0.4, 0.8]) == [False, True, True]
+    assert chosen("<div>Oil</div><p>text", [0.4, 0.8]) == [False, True]
+
+
+def test_precision_adds_nothing_and_recall_drops_no_tail() -> None:
+    page = read_page(f"<h2>Oil</h2>{PARAGRAPH * 2}{MENU}{TEASER}".encode(), no_class_words())
+    model: Any = Given([0.5, 0.9, 0.9, *[0.1] * 4, 0.59])
+    kept = {favor: kept_blocks(page, model, favor)[[0, -1]].tolist() for favor in FAST}
+    assert kept == {"precision": [False, False], "balanced": [True, False], "recall": [True, True]}
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
