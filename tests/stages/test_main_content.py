@@ -382,6 +382,16 @@ def test_a_likely_heading_right_above_kept_text_is_kept() -> None:
     assert chosen("<div>Oil</div><p>text", [0.4, 0.8]) == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("between", "score", "expected"),
+    [(0, 0.2, True), (0, 0.1, False), (1, 0.2, False), (1, 0.4, True), (4, 0.4, True), (5, 0.4, False)],
+)
+def test_a_headline_in_doubt_is_kept_right_above_the_text(between: int, score: float, expected: bool) -> None:
+    page = read_page(f"<h1>The wheel</h1>{TEASER * between}{PARAGRAPH * 2}".encode(), no_class_words())
+    model: Any = Given([score, *[0.1] * between, 0.9, 0.9])
+    assert kept_blocks(page, model).tolist() == [expected, *[False] * between, True, True]
+
+
 def test_precision_adds_nothing_and_recall_drops_no_tail() -> None:
     page = read_page(f"<h2>Oil</h2>{PARAGRAPH * 2}{MENU}{TEASER}".encode(), no_class_words())
     model: Any = Given([0.5, 0.9, 0.9, *[0.1] * 4, 0.59])
