@@ -114,7 +114,7 @@ def declarations(page: Any, marks: Any, keys: Any, values: Any) -> Any:
                 else:
                     for naming in range(_NAMINGS.size):
                         if hashed == _NAMINGS[naming] and named[naming, 1] == 0:
-                            named[naming] = _trimmed(page, first, last)
+                            named[naming, 0], named[naming, 1] = _trimmed(page, first, last)
             elif kind == LINK_MARK:
                 if hashed == _HREF:
                     if value < 0:
@@ -133,7 +133,7 @@ def declarations(page: Any, marks: Any, keys: Any, values: Any) -> Any:
                 count = _add(found, count, kind, name, name_end, first, last)
         if kind == META_MARK:
             for naming in range(_NAMINGS.size):
-                begin, end = named[naming]
+                begin, end = named[naming, 0], named[naming, 1]
                 if end > begin and look_up(keys, values, hash_lower(page, begin, end)):
                     count = _add(found, count, kind, begin, end, value, value_end)
         elif is_wanted:
