@@ -298,8 +298,8 @@ def _cell_of(containers: Any, container: int) -> tuple[int, int]:
 def complete_rows(blocks: Any, containers: Any, keep: Any) -> None:
     """Keep the rest of a row of short cells of which half or more is kept: names without their years say nothing.
 
-    The model judges each cell for itself. F1 against none: WCXB +.0006, and +.0002 beside whole tables; news the same. Rejected: to
-    drop the rest of the other rows too (-.0006 by words), for layouts are tables as well.
+    The model judges each cell for itself. F1 against none: WCXB +.0006, and +.0002 beside whole tables; news the same. Rejected:
+    to drop the rest of the other rows too (-.0006 by words), for layouts are tables as well.
     """
     begin = 0
     while begin < keep.size:
