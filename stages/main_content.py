@@ -36,7 +36,6 @@ _MODEL = "html_model_v1.npz"
 _CUTS: dict[Favor, tuple[float, float]] = {"precision": (0.6, 0.75), "balanced": (0.4, 0.6), "recall": (0.15, 0.35)}
 """Between which scores the cut of a page may lie."""
 _CRUMB = 200  # bytes: less than this is no page's content if there is more
-_HEADLINES = (1, 0.15), (5, 0.35)  # how many blocks above the text, and the score for that
 _PLAIN = 0.25
 """If every block scores more, the page (a fragment, mostly) has no boilerplate, and all of it is kept: 6 of 2,513 real pages."""
 
@@ -131,7 +130,6 @@ def kept_blocks(page: HtmlPage, model: ContentModel, favor: Favor = "balanced") 
     if favor != "recall":
         drop_tail(page.blocks, page.containers, groups, scores, keep)
     if favor != "precision":
-        _keep_headline(page, scores, keep)
         complete(page.blocks, page.containers, groups, scores, cut, keep)
         complete_rows(page.blocks, page.containers, keep)
         if scores.min() > _PLAIN:
@@ -146,23 +144,6 @@ def kept_blocks(page: HtmlPage, model: ContentModel, favor: Favor = "balanced") 
         if not keep.any():
             keep = scores >= 0.5 * scores.max()
     return keep
-
-
-def _keep_headline(page: HtmlPage, scores: npt.NDArray[np.float32], keep: Keep) -> None:
-    """Keep the `h1` right above what is kept if it is in doubt and there is no other.
-
-    Half of the pages that the model learned from count it as the title and not as content, so its scores are low; without it
-    two copies of an article are no longer equal where one site's headline is kept. F1 against none: news -.001 and -.002 (sets
-    without headlines), news of five languages +.002, WCXB -.0005.
-    """
-    from corpusmill.stages.kernels.html_layout import B_CONTAINER, C_TAG
-    from corpusmill.stages.kernels.html_tags import TAGS
-
-    headlines = page.containers[page.blocks[:, B_CONTAINER], C_TAG] == TAGS["h1"]
-    first = int(np.argmax(keep))
-    if keep[first] and not (headlines & keep).any():
-        for headline in np.flatnonzero(headlines[:first])[-1:]:
-            keep[headline] = any(first - headline <= above and scores[headline] > score for above, score in _HEADLINES)
 
 
 def render_text(

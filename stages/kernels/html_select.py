@@ -42,6 +42,11 @@ _SEVERAL = 4  # blocks of a table or a template
 _MOST_KEPT = 0.7  # of a template
 _AROUND = 4  # blocks before a table and behind it, of which one is kept
 _PARAGRAPH, _PARAGRAPHS = 80, 2  # characters, and how many make a text that can be over
+_HEADLINE_BESIDE, _HEADLINE_ABOVE, _ABOVE = (
+    0.15,
+    0.35,
+    5,
+)  # scores right above the text, and up to so many blocks above it
 _GAP, _DOUBT = 3, 0.6  # dropped blocks behind a text, and the score below which what comes after them is not of it
 
 
@@ -213,12 +218,42 @@ def complete(blocks: Any, containers: Any, groups: Any, scores: Any, cut: float,
     template_count = 0
     for group in groups:
         template_count = max(template_count, group + 1)
+    _keep_headline(blocks, containers, scores, keep)
     _complete_templates(blocks, groups, scores, cut, np.zeros((template_count, 3)), keep)
     _complete_tables(blocks, containers, np.empty(containers.shape[0], np.int64), keep)
     for row in range(keep.size - 1):  # headings right above a text: without them WCXB -.0008
         tag, below = containers[blocks[row, B_CONTAINER], C_TAG], containers[blocks[row + 1, B_CONTAINER], C_TAG]
         if keep[row + 1] and scores[row] > _LIKELY and _H2 <= tag <= _H6 and not _H1 <= below <= _H6:
             keep[row] = True
+
+
+@inner
+def _keep_headline(blocks: Any, containers: Any, scores: Any, keep: Any) -> None:
+    """Keep the `h1` right above what is kept if it is in doubt and there is no other.
+
+    Half of the pages that the model learned from count it as the title and not as content, so its scores are low; without it
+    two copies of an article are no longer equal where one site's headline is kept. F1 against none: news -.001 and -.002 (sets
+    without headlines), news of five languages +.002, WCXB -.0005.
+    """
+    headline = -1
+    for row in range(keep.size):
+        if containers[blocks[row, B_CONTAINER], C_TAG] != _H1:
+            if keep[row]:
+                break
+            continue
+        if keep[row]:
+            return
+        headline = row
+    else:
+        return
+    if headline < 0:
+        return
+    for later in range(row, keep.size):
+        if keep[later] and containers[blocks[later, B_CONTAINER], C_TAG] == _H1:
+            return
+    above = row - headline
+    if (above <= 1 and scores[headline] > _HEADLINE_BESIDE) or (above <= _ABOVE and scores[headline] > _HEADLINE_ABOVE):
+        keep[headline] = True
 
 
 @inner
