@@ -79,7 +79,15 @@ from corpusmill.stages.kernels.html_layout import (
     VERBATIM,
     WEIGHT_COLUMNS,
 )
-from corpusmill.stages.kernels.html_scan import comment_end, find_byte, look_up, raw_end, tag_end, tag_number
+from corpusmill.stages.kernels.html_scan import (
+    comment_end,
+    find_byte,
+    hash_lower,
+    look_up,
+    raw_end,
+    tag_end,
+    tag_number,
+)
 from corpusmill.stages.kernels.html_tags import (
     BLANK,
     BLOCK,
@@ -104,7 +112,7 @@ __all__ = ["MOST_CONTAINERS", "count_tags", "tokenize"]
 MOST_CONTAINERS = 1 << 18
 """Containers of a page that are told apart: 30 MB of tables. Behind it, blocks belong to the last one that is open."""
 
-_LESS, _MORE = np.uint8(ord("<")), np.uint8(ord(">"))
+_LESS, _MORE, _SLASH = (np.uint8(ord(mark)) for mark in "<>/")
 _A, _BR, _HR, _TIME, _META, _LINK, _SCRIPT, _STYLE, _TITLE, _BODY, _HTML, _SVG, _PLAINTEXT = (
     TAGS[name]
     for name in [
@@ -126,6 +134,7 @@ _A, _BR, _HR, _TIME, _META, _LINK, _SCRIPT, _STYLE, _TITLE, _BODY, _HTML, _SVG, 
 _NOSCRIPT = TAGS["noscript"]
 _CODE, _KBD, _SAMP, _TT = (TAGS[name] for name in ["code", "kbd", "samp", "tt"])
 _OG_TYPE = hash_name(b"og:type")
+_PERMALINKS = np.array([hash_name(sign.encode()) for sign in ("#", "¶", "§", "🔗", "&para;", "&#182;", "&#xb6;")])
 _OG_KEYS, _OG_VALUES = OPEN_GRAPH_TYPES
 _LONGEST_TITLE = 2000
 _CUT_TAG = (
@@ -227,6 +236,18 @@ def _inline(
 
 
 @inner
+def _is_permalink(page: Any, at: int, finish: int) -> bool:
+    """Return whether all the text of a link is a sign (hash, pilcrow, section, chain) by which a heading links to itself."""
+    if finish - at > 6 or finish + 3 >= page.size or page[finish + 1] != _SLASH or page[finish + 2] | 32 != 97:
+        return False
+    hashed = hash_lower(page, at, finish)
+    for sign in range(_PERMALINKS.size):
+        if _PERMALINKS[sign] == hashed:
+            return page[finish + 3] == _MORE
+    return False
+
+
+@inner
 def _raw_element(
     page: Any,
     tag: int,
@@ -310,7 +331,7 @@ def tokenize(
         letter = 97 <= following | 32 <= 122
         if at < raw_until or page[at] != _LESS or not (letter or following == 47 or following == 33 or following == 63):
             finish = raw_until if at < raw_until else find_byte(page, at + 1, end, _LESS)
-            if not skipped:
+            if not skipped and not (state[S_LINK] and not state[S_LINK_NOTED] and _is_permalink(page, at, finish)):
                 kind = RAW_TEXT if at < raw_until else VERBATIM if state[S_VERBATIM] else TEXT
                 add_text(page, at, finish, kind, pieces, state, references)
             elif skipped == _NOSCRIPT:

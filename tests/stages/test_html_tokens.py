@@ -31,6 +31,14 @@ def render(page: str | bytes, **options: object) -> str:
 
 
 BLOCKS = {
+    "signs by which headings link to themselves": (
+        '<h2>One<a href="#1">¶</a></h2><h3><a href="#2">#</a> Two</h3><h4>Three <A href=3>&para;</A></h4><p><a href="4">🔗</a>',
+        ["One", "Two", "Three"],
+    ),
+    "signs that are part of a text": (
+        '<p><a href="1">C#</a> <a href="2"># 5</a> <a href="3"><b>A</b>#</a> § <a>¶</a> <a href="4">#</b></a>',
+        ["C# # 5 A# § ¶ #"],
+    ),
     "inline elements join words": ("<p>ab<b>cd</b>ef <i>g</i><span>h</span></p>", ["abcdef gh"]),
     "blanks between inline elements part words": ("<p><b>a</b> <b>b</b>\n<b>c</b></p>", ["a b c"]),
     "white space collapses": ("<p> a \t\r\n\f b </p>", ["a b"]),
