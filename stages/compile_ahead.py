@@ -15,14 +15,14 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["compile_ahead", "kept_in", "not_compiled"]
+__all__ = ["compile_ahead", "kept_in", "not_compiled", "use"]
 
 
 class _Part(NamedTuple):
@@ -46,9 +46,14 @@ def compile_ahead(*names: str) -> None:
         with _turn(cache.cache_path):
             _compile_apart(not_compiled(*missing))
         missing = not_compiled(*missing)
-    for name in missing:
+    use(missing)
+    _here.update(missing)
+
+
+def use(names: Iterable[str]) -> None:
+    """Call all kernels of the parts, in this process: what is not on disk is compiled, and kept if that is possible."""
+    for name in names:
         _PARTS[name].use()
-        _here.add(name)
 
 
 def not_compiled(*names: str) -> list[str]:
@@ -67,12 +72,16 @@ def _compile_apart(names: list[str]) -> None:
     shares: list[list[str]] = [[] for _ in range(min(_processors(), len(names)))]
     for name in sorted(names, key=lambda name: -_PARTS[name].seconds):
         min(shares, key=lambda share: sum(_PARTS[other].seconds for other in share)).append(name)
+    if not sys.executable or hasattr(sys, "frozen"):  # Python is inside another program, which would start itself again
+        return
     processes: list[subprocess.Popen[bytes]] = []
     nowhere = subprocess.DEVNULL
+    # The same places to import from: of itself Python would add the working directory, which may be anybody's files.
+    code = f"import sys; sys.path[:] = {sys.path!a}; from corpusmill.stages.compile_ahead import use; use(sys.argv[1:])"
     try:
         for share in shares:
-            command = [sys.executable, "-m", "corpusmill.stages.compile_ahead", *share]
-            with suppress(OSError):  # no such program: Python runs inside another one
+            command = [sys.executable, "-c", code, *share]
+            with suppress(OSError):  # no such program
                 processes.append(subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere))  # noqa: S603
         for process in processes:
             process.wait()
@@ -91,15 +100,13 @@ def _cache(name: str) -> Any:
 @contextmanager
 def _turn(folder: str) -> Iterator[None]:
     """Wait until no other process compiles into *folder*, where the system can tell."""
-    with suppress(ImportError, OSError):
-        import fcntl
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):
+            import fcntl
 
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with (Path(folder) / "compiling").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-            return
-    yield
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            fcntl.flock(stack.enter_context((Path(folder) / "compiling").open("w")), fcntl.LOCK_EX)
+        yield
 
 
 def _processors() -> int:
@@ -188,7 +195,3 @@ _PARTS = {
 
 _here: set[str] = set()
 """Parts that this process has compiled and could not keep."""
-
-if __name__ == "__main__":
-    for _name in sys.argv[1:]:
-        _PARTS[_name].use()

@@ -78,8 +78,12 @@ class _Cache:
 
     @property
     def exists(self) -> bool:
-        """Whether the kernel was kept for some types of arguments."""
-        return Path(self._inner._cache_file._index_path).exists()  # noqa: SLF001
+        """Whether the kernel was kept by this version of numba for this kind of processor, for some types of arguments."""
+        with suppress(Exception):
+            context: Any = importlib.import_module("numba.core.registry").cpu_target.target_context
+            processor = context.codegen().magic_tuple()
+            return any(key[1] == processor for key in self._inner._cache_file._load_index())  # noqa: SLF001
+        return False
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """Return the compiled function for argument types *signature*, or None if it has to be compiled."""

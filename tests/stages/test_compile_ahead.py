@@ -86,3 +86,34 @@ def test_where_no_process_can_be_started_it_is_compiled_here(monkeypatch: pytest
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     compile_ahead.compile_ahead("near_sign")
     assert used == ["near_sign"]
+
+
+def test_processes_that_compile_import_nothing_from_the_working_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "numpy.py").write_text("open('imported', 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    compile_ahead._compile_apart(["near_sign"])
+    assert [path.name for path in tmp_path.iterdir()] == ["numpy.py"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("executable", None), ("executable", ""), ("frozen", True)])
+def test_a_program_with_python_inside_is_not_started_again(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(sys, name, value, raising=False)
+    monkeypatch.setattr(subprocess, "Popen", lambda *given, **_: started.append(given))
+    compile_ahead._compile_apart(["near_sign"])
+    assert started == []
+
+
+def test_errors_in_its_turn_are_raised(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), compile_ahead._turn(str(tmp_path)):
+        raise FileNotFoundError
+
+
+def test_engines_name_the_kernels_of_what_pages_declare() -> None:
+    for engine in ("resiliparse", "bs4", "text"):
+        assert "html_declare" in StripHtml(engine=engine).kernels  # type: ignore[arg-type]
+        assert "html_declare" not in StripHtml(engine=engine, metadata=False).kernels  # type: ignore[arg-type]

@@ -54,6 +54,18 @@ def test_machine_code_is_kept_for_the_next_process(filled: Path) -> None:
     assert result(start(filled)) == [VALUE, 1]
 
 
+def test_what_another_version_or_processor_compiled_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    from numba.core.codegen import JITCPUCodegen
+
+    cache: Any = letter._cache  # type: ignore[attr-defined]
+    assert cache.exists
+    with monkeypatch.context() as change:
+        change.setattr(JITCPUCodegen, "magic_tuple", lambda _: ("another", "processor"))
+        assert not cache.exists
+    monkeypatch.setattr(cache._inner._cache_file, "_version", "another version of numba")
+    assert not cache.exists
+
+
 def test_damaged_files_are_replaced(filled: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     shutil.copytree(filled, cache)
