@@ -118,7 +118,7 @@ def _move(out: Any, begin: int, end: int, by: int) -> None:
 
 @inner
 def indent(nesting: int, out: Any, begin: int, to: int) -> int:
-    """Put the marks of a nesting, all of whose items have begun, before all lines from *begun* on but the first."""
+    """Put the marks of a nesting, all of whose items have begun, before all lines from *begin* on but the first."""
     lines = empty = 0
     for place in range(begin, to):
         if out[place] == _NEWLINE:

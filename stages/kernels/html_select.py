@@ -33,6 +33,7 @@ _DOUBTFUL, _CLEAR = 0.65, 0.88  # expected F1
 _REPEATED = 40  # bytes of a text that is looked for again
 _SCRAPS = 8  # blocks around a long repeat in which short ones go with it
 _SPREAD = 2654435761
+_FACTOR = 1099511628211  # of 64-bit FNV
 _ROW, _CELL, _HEADER, _TABLE = (TAGS[name] for name in ["tr", "td", "th", "table"])
 _H1, _H2, _H6 = (TAGS[name] for name in ["h1", "h2", "h6"])
 _LONGEST_CELL = 200  # characters of a block: tables and rows of longer ones are layout
@@ -75,35 +76,32 @@ def _cut(scores: Any, lengths: Any, lowest: float, highest: float) -> float:
 
 
 @inner
-def _next_digit(data: Any, pieces: Any, piece: int, last: int, at: int) -> tuple[int, int]:
-    """Return the piece and the place of the first digit from *at* on, or *last* and 0 if no piece before it has one."""
-    while piece < last:
+def _digits(data: Any, blocks: Any, pieces: Any, row: int) -> int:
+    """Return a hash of the digits of a block, never 0."""
+    hashed = blocks[row, B_DIGITS]
+    for piece in range(blocks[row, B_PIECE], blocks[row, B_PIECES]):
         if pieces[piece, P_KIND] <= RAW_TEXT:
-            for place in range(max(at, pieces[piece, P_BEGIN]), pieces[piece, P_END]):
+            for place in range(pieces[piece, P_BEGIN], pieces[piece, P_END]):
                 if 48 <= data[place] <= 57:
-                    return piece, place
-        piece, at = piece + 1, 0
-    return last, 0
+                    hashed = (hashed ^ data[place]) * _FACTOR
+    return hashed | 1
 
 
 @inner
-def _same_digits(data: Any, blocks: Any, pieces: Any, one: int, other: int) -> bool:
-    """Return whether two blocks have the same digits: their hashes leave them out."""
+def _same_digits(data: Any, blocks: Any, pieces: Any, known: Any, one: int, other: int) -> bool:
+    """Return whether two blocks have the same digits, which their hashes leave out; *known* are those of blocks read before.
+
+    No block is read twice: ten thousand short texts may be compared with a long one.
+    """
     if blocks[one, B_DIGITS] != blocks[other, B_DIGITS]:
         return False
     if not blocks[one, B_DIGITS]:
         return True
-    piece, other_piece = blocks[one, B_PIECE], blocks[other, B_PIECE]
-    last, other_last = blocks[one, B_PIECES], blocks[other, B_PIECES]
-    at = other_at = 0
-    while True:
-        piece, at = _next_digit(data, pieces, piece, last, at)
-        other_piece, other_at = _next_digit(data, pieces, other_piece, other_last, other_at)
-        if piece == last or other_piece == other_last:
-            return piece == last and other_piece == other_last
-        if data[at] != data[other_at]:
-            return False
-        at, other_at = at + 1, other_at + 1
+    if not known[one]:
+        known[one] = _digits(data, blocks, pieces, one)
+    if not known[other]:
+        known[other] = _digits(data, blocks, pieces, other)
+    return known[one] == known[other]
 
 
 _LONG, _SHORT = 1, 2  # of a repeat
@@ -134,6 +132,7 @@ def select(
     while size < 2 * scores.size:
         size *= 2
     texts, firsts, repeats = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(scores.size, np.int8)
+    digits = np.zeros(scores.size, np.int64)
     for row in range(scores.size):
         keep[row] = scores[row] >= cut
         if not keep[row]:
@@ -147,7 +146,7 @@ def select(
             continue
         first = firsts[place]
         if groups[blocks[first, B_CONTAINER]] == groups[blocks[row, B_CONTAINER]] or not _same_digits(
-            data, blocks, pieces, first, row
+            data, blocks, pieces, digits, first, row
         ):
             continue
         if blocks[row, B_BYTES] < _REPEATED:
