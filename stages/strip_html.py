@@ -94,9 +94,10 @@ class StripHtml(DocumentStage, frozen=True, kw_only=True):
 
     @property
     def kernels(self) -> tuple[str, ...]:
-        """Those that read pages, find main content and write text."""
+        """Those that read pages, find main content and what is declared, and write text."""
         names = ["html_read", "html_write" if self.output == "text" else "html_write_markdown"]
-        names += ["html_find", "html_declare"] if self.engine == "fast" else []
+        names += ["html_find"] if self.engine == "fast" else []
+        names += ["html_declare"] if self.engine == "fast" or self.metadata else []
         return tuple(names)
 
     def build(self) -> Apply:
@@ -205,7 +206,7 @@ def _transport(metadata: str | None) -> _Transport:
         return _NOTHING
     try:
         return _METADATA.decode(metadata)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return _NOTHING
 
 

@@ -398,6 +398,7 @@ def test_what_the_header_asked_is_a_signal(engine: str) -> None:
         ({"x_robots_tag": {"a": "noindex"}, "tdm_reservation": "2"}, (False, False, None)),
         ('{"x_robots_tag": ["noindex"]', (False, False, None)),
         ('["x_robots_tag"]', (False, False, None)),
+        ('{"x_robots_tag": ' + "[" * 100_000, (False, False, None)),
     ],
 )
 def test_headers_of_all_kinds(metadata: object, expected: tuple[object, ...]) -> None:
