@@ -58,7 +58,8 @@ def use(names: Iterable[str]) -> None:
 
 def not_compiled(*names: str) -> list[str]:
     """Return the parts that have to be compiled before they run, in this process if not for good."""
-    return [name for name in names if name not in _here and not ((cache := _cache(name)) and cache.exists)]
+    wanted = [name for name in dict.fromkeys(names) if name not in _here]
+    return [name for name in wanted if not ((cache := _cache(name)) and cache.exists)]
 
 
 def kept_in(name: str) -> str | None:

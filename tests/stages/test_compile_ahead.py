@@ -65,7 +65,7 @@ def test_a_part_without_a_place_on_disk_is_compiled_here_once(monkeypatch: pytes
     monkeypatch.setattr(compile_ahead, "_cache", lambda _: None)
     monkeypatch.setattr(compile_ahead, "_here", set())
     monkeypatch.setattr(compile_ahead, "_compile_apart", lambda names: used.extend(["apart", *names]))
-    assert compile_ahead.not_compiled("near_sign") == ["near_sign"]
+    assert compile_ahead.not_compiled("near_sign", "near_sign") == ["near_sign"]
     for _ in range(2):
         compile_ahead.compile_ahead("near_sign")
     assert used == ["near_sign"]
