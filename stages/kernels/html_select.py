@@ -43,11 +43,8 @@ _SEVERAL = 4  # blocks of a table or a template
 _MOST_KEPT = 0.7  # of a template
 _AROUND = 4  # blocks before a table and behind it, of which one is kept
 _PARAGRAPH, _PARAGRAPHS = 80, 2  # characters, and how many make a text that can be over
-_HEADLINE_BESIDE, _HEADLINE_ABOVE, _ABOVE = (
-    0.15,
-    0.35,
-    5,
-)  # scores right above the text, and up to so many blocks above it
+_HEADLINE_BESIDE, _HEADLINE_ABOVE = 0.15, 0.35  # scores right above the text, and up to so many blocks above it:
+_ABOVE = 5
 _GAP, _DOUBT = 3, 0.6  # dropped blocks behind a text, and the score below which what comes after them is not of it
 
 
