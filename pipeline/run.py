@@ -98,13 +98,13 @@ def run(
         if restart or not (root / "state" / "journal.jsonl").exists():
             pool.start()  # there will be work: let the processes start while everything is checked
         chain = cut(recipe.stages)
+        found = discover([os.fspath(given) for given in inputs], recipe.input)
         kernels = [name for named in chain.stages for name in named.stage.kernels]
         if not_compiled(*kernels):
             progress.message("compiling, once for this machine and version: up to a minute")
             compile_ahead(*kernels)
         check_chain(chain, processes=executor == "processes" or (executor is None and workers > 1))
         identity = fingerprint(recipe)
-        found = discover([os.fspath(given) for given in inputs], recipe.input)
         for message in found.messages:
             progress.message(message)
         for message in (*chain.warnings(), *_misfits(chain, recipe, found)):

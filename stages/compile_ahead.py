@@ -1,6 +1,6 @@
 """Kernels compiled before they are needed, by as many processes as there are processors, and kept on disk.
 
-numba compiles in one thread of a process, all kernels of HTML and deduplication in half a minute: once for each machine and
+numba compiles in one thread of a process, all kernels of HTML and deduplication in half a minute, once for each machine and
 version. Whoever opens a stage with kernels waits here until they are on disk, while processes of their own compile them; they
 need nothing of the caller's main module. Of several processes that open stages at once, the first sees to it and the others
 wait. Where that is impossible (one processor, no place for files) the process compiles them itself, before a document too.
@@ -15,14 +15,14 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["compile_ahead", "kept_in", "not_compiled", "use"]
+__all__ = ["compile_ahead", "kept_in", "main", "not_compiled"]
 
 
 class _Part(NamedTuple):
@@ -46,11 +46,19 @@ def compile_ahead(*names: str) -> None:
         with _turn(cache.cache_path):
             _compile_apart(not_compiled(*missing))
         missing = not_compiled(*missing)
-    use(missing)
+    _use(missing)
     _here.update(missing)
 
 
-def use(names: Iterable[str]) -> None:
+def main(names: Sequence[str]) -> None:
+    """Compile parts in a process that does nothing else."""
+    from corpusmill.stages.kernels.quick_typing import compile_quickly
+
+    compile_quickly()
+    _use(names)
+
+
+def _use(names: Iterable[str]) -> None:
     """Call all kernels of the parts, in this process: what is not on disk is compiled, and kept if that is possible."""
     for name in names:
         _PARTS[name].use()
@@ -78,7 +86,9 @@ def _compile_apart(names: list[str]) -> None:
     processes: list[subprocess.Popen[bytes]] = []
     nowhere = subprocess.DEVNULL
     # The same places to import from: of itself Python would add the working directory, which may be anybody's files.
-    code = f"import sys; sys.path[:] = {sys.path!a}; from corpusmill.stages.compile_ahead import use; use(sys.argv[1:])"
+    code = (
+        f"import sys; sys.path[:] = {sys.path!a}; from corpusmill.stages.compile_ahead import main; main(sys.argv[1:])"
+    )
     try:
         for share in shares:
             command = [sys.executable, "-c", code, *share]
@@ -185,13 +195,13 @@ def _index() -> None:
 
 
 _PARTS = {
-    "html_read": _Part("html_tokens:tokenize", 8, _read),
-    "html_find": _Part("html_select:complete_rows", 7, _find),
+    "html_read": _Part("html_tokens:tokenize", 6, _read),
+    "html_find": _Part("html_select:complete_rows", 6.5, _find),
     "html_write": _Part("html_render:render", 3, _write),
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
-    "html_declare": _Part("html_declared:declared_shares", 3, _declare),
-    "near_sign": _Part("minhash:band_keys", 5, _sign),
-    "near_index": _Part("first_wins:decide", 7, _index),
+    "html_declare": _Part("html_declared:declared_shares", 2, _declare),
+    "near_sign": _Part("minhash:band_keys", 3, _sign),
+    "near_index": _Part("first_wins:decide", 5, _index),
 }
 
 _here: set[str] = set()

@@ -1,4 +1,4 @@
-"""Compiled loops over Arrow buffers, and how to compile one: `kernel`, `bare_kernel` for those of many small steps, `inner`.
+"""Compiled loops over Arrow buffers, and how to compile one: `kernel`, `bare_kernel`, and for parts of them `inner`, `inlined`.
 
 numba takes half a second to import and seconds to compile, so nothing imports a module of this package before it needs its
 kernels: `import corpusmill.stages` and `corpusmill --help` do without numba. Rejected: a C or Rust extension (the wheel

@@ -45,9 +45,7 @@ class Trees(NamedTuple):
 def pack_trees(roots: Any, depths: Any, child: Any, feature: Any, threshold: Any, values: Any) -> Trees:
     """Return a model from arrays by tree (root, depth) and by node (first child, feature, threshold, value).
 
-    Thresholds are float32; that of a leaf is infinite.
-
-    A row goes to the second child where its feature is greater than the threshold.
+    Thresholds are float32; that of a leaf is infinite. A row goes to the second child where its feature is greater.
     """
     owner = np.repeat(roots, np.diff(np.append(roots, len(child))))
     keys = _keys(np.ascontiguousarray(threshold, np.float32)).astype(np.int64)

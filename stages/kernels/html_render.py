@@ -1,6 +1,6 @@
 """The text of kept blocks: references decoded, white space collapsed, blocks apart as readers see them.
 
-Plain text is written here, Markdown in `html_markdown.py`, so that who wants none does not wait two seconds for its compiler.
+Plain text is written here, Markdown in `html_markdown.py`, so that who wants none does not wait for its compiler.
 """
 
 from __future__ import annotations

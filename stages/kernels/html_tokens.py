@@ -237,7 +237,10 @@ def _inline(
 
 @inner
 def _is_permalink(page: Any, at: int, finish: int) -> bool:
-    """Return whether all the text of a link is a sign (hash, pilcrow, section, chain) by which a heading links to itself."""
+    """Return whether all the text of a link is a sign (hash, pilcrow, section, chain) by which headings link to themselves.
+
+    Where such a link stands in a text, as the `#` of an index does, it is not missed.
+    """
     if finish - at > 6 or finish + 3 >= page.size or page[finish + 1] != _SLASH or page[finish + 2] | 32 != 97:
         return False
     hashed = hash_lower(page, at, finish)

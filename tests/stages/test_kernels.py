@@ -133,6 +133,44 @@ def test_a_change_in_an_imported_module_makes_files_stale(monkeypatch: pytest.Mo
     assert [old == new for old, new in zip(before, after, strict=True)] == [False, False, True]
 
 
+QUICKLY = """
+import itertools, sys
+import numpy as np
+from corpusmill.stages.kernels.quick_typing import compile_quickly
+if "quickly" in sys.argv:
+    compile_quickly()
+from numba import njit
+
+@njit
+def reckon(a, b, at):
+    low, high = min(a[at], b[0]), max(b[at], 2, a[0])
+    reckoned = a[at] + b[0], a[0] - 1, b[0] * 2, a[0] // b[0], a[0] / b[at], a[at] % 3
+    return reckoned, low, high, a[0] < b[0], a[0] == 7, not b[0], abs(a[0])
+
+@njit
+def combine(a, b):
+    a[0] |= b[0]
+    return a[0] & 6, a[0] ^ b[0], b[0] << 1, a[0] >> b[0], ~a[0], len(a), int(b[0]), float(a[0])
+
+whole = [np.uint8, np.int64, np.uint64]
+for one, other in itertools.product([*whole, np.float32], repeat=2):
+    reckoned, *rest = reckon(np.array([7], one), np.array([3], other), 0)
+    print([(value, type(value)) for value in (*reckoned, *rest)])
+for one in whole:
+    print([(value, type(value)) for value in combine(np.array([7], one), np.array([3], one))])
+"""
+
+
+def test_code_that_was_compiled_quickly_does_the_same() -> None:
+    """For all pairs of numbers, and with numbers that are known when compiling."""
+    shown = [
+        subprocess.run([sys.executable, "-c", QUICKLY, *how], capture_output=True, text=True, check=True).stdout
+        for how in (["quickly"], [])
+    ]
+    assert shown[0] == shown[1]
+    assert shown[0].count("\n") == 19
+
+
 def test_an_inner_kernel_cannot_be_called_from_python() -> None:
     """It has no entrance: numba would jump to address 0."""
     plus_one = inner(add_one)
