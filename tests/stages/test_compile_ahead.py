@@ -115,5 +115,5 @@ def test_errors_in_its_turn_are_raised(tmp_path: Path) -> None:
 
 def test_engines_name_the_kernels_of_what_pages_declare() -> None:
     for engine in ("resiliparse", "bs4", "text"):
-        assert "html_declare" in StripHtml(engine=engine).kernels  # type: ignore[arg-type]
-        assert "html_declare" not in StripHtml(engine=engine, metadata=False).kernels  # type: ignore[arg-type]
+        assert "html_declare" in StripHtml(engine=engine).kernels
+        assert "html_declare" not in StripHtml(engine=engine, metadata=False).kernels
