@@ -52,7 +52,7 @@ def compile_ahead(*names: str) -> None:
 
 def main(names: Sequence[str]) -> None:
     """Compile parts in a process that does nothing else."""
-    from corpusmill.stages.kernels.quick_typing import compile_quickly
+    from corpusmill.stages.kernels.quick_compiling import compile_quickly
 
     compile_quickly()
     _use(names)

@@ -136,16 +136,20 @@ def test_a_change_in_an_imported_module_makes_files_stale(monkeypatch: pytest.Mo
 QUICKLY = """
 import itertools, sys
 import numpy as np
-from corpusmill.stages.kernels.quick_typing import compile_quickly
+from corpusmill.stages.kernels.quick_compiling import compile_quickly
 if "quickly" in sys.argv:
     compile_quickly()
 from numba import njit
+
+@njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+def above(value, limit):
+    return value > limit
 
 @njit
 def reckon(a, b, at):
     low, high = min(a[at], b[0]), max(b[at], 2, a[0])
     reckoned = a[at] + b[0], a[0] - 1, b[0] * 2, a[0] // b[0], a[0] / b[at], a[at] % 3
-    return reckoned, low, high, a[0] < b[0], a[0] == 7, not b[0], abs(a[0])
+    return reckoned, low, high, above(a[0], b[at]), a[0] < b[0], a[0] == 7, not b[0], abs(a[0])
 
 @njit
 def combine(a, b):
