@@ -51,6 +51,11 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
     tokenize: Tokenize | None
     pack: Pack | None
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The parts of `compile_ahead` that the stages run."""
+        return tuple(name for named in self.stages for name in named.stage.kernels)
+
     def signal_fields(self) -> list[pa.Field]:
         """Return the fields of all signals that the stages measure, in the order in which they are measured."""
         fields: dict[str, pa.Field] = {}

@@ -341,7 +341,7 @@ def warmup(recipe: str, changes: tuple[str, ...]) -> None:
     from corpusmill.schemas import RecipeError
     from corpusmill.stages.compile_ahead import compile_ahead, kept_in
 
-    names = [name for named in cut(load_recipe(recipe, changes).stages).stages for name in named.stage.kernels]
+    names = cut(load_recipe(recipe, changes).stages).kernels
     compile_ahead(*names)
     folders = {kept_in(name) for name in names}
     if None in folders:

@@ -15,7 +15,7 @@ from corpusmill.schemas import RecipeError, did_you_mean
 from corpusmill.schemas.recipe import LimitSettings
 from corpusmill.worker_processes import WorkerProcesses
 
-__all__ = ["InlineExecutor", "default_workers", "open_executor"]
+__all__ = ["InlineExecutor", "open_executor"]
 
 
 class InlineExecutor(Executor):
@@ -45,11 +45,6 @@ def open_executor(
     if name == "processes":
         return WorkerProcesses(workers, partial(_start_worker, limits or LimitSettings()))
     raise RecipeError(f"unknown executor {name!r}{did_you_mean(name, ['inline', 'processes'])}")
-
-
-def default_workers() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start_worker(limits: LimitSettings) -> None:

@@ -21,7 +21,7 @@ from corpusmill.batches import check_present, known_files, now, removed_files, s
 from corpusmill.chain import Chain, NamedStage, cut
 from corpusmill.discover import Discovery, discover
 from corpusmill.engine import Engine
-from corpusmill.executors import default_workers, open_executor
+from corpusmill.executors import open_executor
 from corpusmill.journal import Journal, OutputLock, by_batch, write_atomically
 from corpusmill.manifest import compile_manifest, write_manifest
 from corpusmill.output import LOCK, check_ours, check_recorded, check_same_recipe, distrust_spills, remove_ours, sweep
@@ -33,7 +33,7 @@ from corpusmill.schemas import RecipeError
 from corpusmill.schemas.manifest import Manifest, RunFinished, TokenizerMade
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.stages import Pack, StripHtml, Tokenize
-from corpusmill.stages.compile_ahead import compile_ahead, not_compiled
+from corpusmill.stages.compile_ahead import compile_ahead, not_compiled, processors
 from corpusmill.stages.tokenize import tokenizer_hash
 
 __all__ = ["check_chain", "library_versions", "run"]
@@ -90,7 +90,7 @@ def run(
 
     """
     progress = progress or NoProgress()
-    workers = default_workers() if workers is None else workers
+    workers = processors() if workers is None else workers
     if workers < 1:
         raise RecipeError(f"workers must be at least 1, not {workers}")
     root = Path(output).resolve()
@@ -99,10 +99,9 @@ def run(
             pool.start()  # there will be work: let the processes start while everything is checked
         chain = cut(recipe.stages)
         found = discover([os.fspath(given) for given in inputs], recipe.input)
-        kernels = [name for named in chain.stages for name in named.stage.kernels]
-        if not_compiled(*kernels):
+        if not_compiled(*chain.kernels):
             progress.message("compiling, once for this machine and version: up to a minute")
-            compile_ahead(*kernels)
+            compile_ahead(*chain.kernels)
         check_chain(chain, processes=executor == "processes" or (executor is None and workers > 1))
         identity = fingerprint(recipe)
         for message in found.messages:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["compile_ahead", "kept_in", "main", "not_compiled"]
+__all__ = ["compile_ahead", "kept_in", "main", "not_compiled", "processors"]
 
 
 class _Part(NamedTuple):
@@ -39,15 +39,13 @@ class _Part(NamedTuple):
 def compile_ahead(*names: str) -> None:
     """Return when the kernels of the parts can be called at once. Quick the second time."""
     missing = not_compiled(*names)
-    if not missing:
-        return
-    cache = _cache(missing[0])
-    if cache is not None and _processors() > 1:
+    cache = _cache(missing[0]) if missing else None
+    if cache is not None and processors() > 1:
         with _turn(cache.cache_path):
             _compile_apart(not_compiled(*missing))
         missing = not_compiled(*missing)
     _use(missing)
-    _here.update(missing)
+    _ready.update(names)
 
 
 def main(names: Sequence[str]) -> None:
@@ -66,7 +64,7 @@ def _use(names: Iterable[str]) -> None:
 
 def not_compiled(*names: str) -> list[str]:
     """Return the parts that have to be compiled before they run, in this process if not for good."""
-    wanted = [name for name in dict.fromkeys(names) if name not in _here]
+    wanted = [name for name in dict.fromkeys(names) if name not in _ready]
     return [name for name in wanted if not ((cache := _cache(name)) and cache.exists)]
 
 
@@ -78,11 +76,11 @@ def kept_in(name: str) -> str | None:
 
 def _compile_apart(names: list[str]) -> None:
     """Compile parts in processes of their own, as many as there are processors."""
-    shares: list[list[str]] = [[] for _ in range(min(_processors(), len(names)))]
-    for name in sorted(names, key=lambda name: -_PARTS[name].seconds):
-        min(shares, key=lambda share: sum(_PARTS[other].seconds for other in share)).append(name)
     if not sys.executable or hasattr(sys, "frozen"):  # Python is inside another program, which would start itself again
         return
+    shares: list[list[str]] = [[] for _ in range(min(processors(), len(names)))]
+    for name in sorted(names, key=lambda name: -_PARTS[name].seconds):
+        min(shares, key=lambda share: sum(_PARTS[other].seconds for other in share)).append(name)
     processes: list[subprocess.Popen[bytes]] = []
     nowhere = subprocess.DEVNULL
     # The same places to import from: of itself Python would add the working directory, which may be anybody's files.
@@ -120,7 +118,8 @@ def _turn(folder: str) -> Iterator[None]:
         yield
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -204,5 +203,5 @@ _PARTS = {
     "near_index": _Part("first_wins:decide", 5, _index),
 }
 
-_here: set[str] = set()
-"""Parts that this process has compiled and could not keep."""
+_ready: set[str] = set()
+"""Parts that this process knows to be on disk or has compiled itself: nobody need look again for each batch."""

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.executors import InlineExecutor, default_workers, open_executor
+from corpusmill.executors import InlineExecutor, open_executor
 from corpusmill.schemas import RecipeError
+from corpusmill.stages.compile_ahead import processors
 
 ORPHANED = """
 import os, signal, sys
@@ -38,7 +39,7 @@ def test_processes_are_others_and_leave_ctrl_c_to_the_owner() -> None:
 def test_the_number_of_workers_chooses_the_executor() -> None:
     with open_executor(None, 1) as pool:
         assert isinstance(pool, InlineExecutor)
-    assert default_workers() >= 1
+    assert processors() >= 1
     with pytest.raises(RecipeError, match=r"unknown executor 'inlin'; did you mean 'inline'\\?"):
         open_executor("inlin", 1)
 

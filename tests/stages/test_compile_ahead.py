@@ -63,7 +63,7 @@ def test_a_part_without_a_place_on_disk_is_compiled_here_once(monkeypatch: pytes
     part = compile_ahead._PARTS["near_sign"]._replace(use=lambda: used.append("near_sign"))
     monkeypatch.setitem(compile_ahead._PARTS, "near_sign", part)
     monkeypatch.setattr(compile_ahead, "_cache", lambda _: None)
-    monkeypatch.setattr(compile_ahead, "_here", set())
+    monkeypatch.setattr(compile_ahead, "_ready", set())
     monkeypatch.setattr(compile_ahead, "_compile_apart", lambda names: used.extend(["apart", *names]))
     assert compile_ahead.not_compiled("near_sign", "near_sign") == ["near_sign"]
     for _ in range(2):
@@ -81,8 +81,8 @@ def test_where_no_process_can_be_started_it_is_compiled_here(monkeypatch: pytest
 
     monkeypatch.setitem(compile_ahead._PARTS, "near_sign", part)
     monkeypatch.setattr(compile_ahead, "_cache", lambda _: Nowhere())
-    monkeypatch.setattr(compile_ahead, "_here", set())
-    monkeypatch.setattr(compile_ahead, "_processors", lambda: 2)
+    monkeypatch.setattr(compile_ahead, "_ready", set())
+    monkeypatch.setattr(compile_ahead, "processors", lambda: 2)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     compile_ahead.compile_ahead("near_sign")
     assert used == ["near_sign"]
