@@ -16,16 +16,20 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints, runtime_checkable
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.schemas import Document, Drop, RecipeError, StageError, did_you_mean, signal_column, verdict_array
+from corpusmill.stages.text_buffers import TextBuffers, large_strings, text_buffers
 
 __all__ = [
     "Apply",
     "BatchFunction",
     "CorpusStage",
     "DocumentStage",
+    "Guard",
     "Index",
     "Settle",
     "SizedIndex",
@@ -41,6 +45,8 @@ Batch = TypeVar("Batch", pa.RecordBatch, pa.Table)
 Apply = Callable[[Document], "Document | Drop"]
 BatchFunction = Callable[[pa.RecordBatch], tuple[pa.RecordBatch, pa.StructArray]]
 """The opened stage: a batch in; the same rows and one verdict per row (null = keep) out."""
+Guard = Callable[[TextBuffers], npt.NDArray[np.bool_]]
+"""Says of each text of a batch whether a stage has anything to do with it."""
 
 
 def _kind(class_name: str) -> str:
@@ -169,6 +175,16 @@ class DocumentStage(Stage, frozen=True, kw_only=True):
     """Fields that `apply` may change; a filter that only looks says `()` and costs no conversion back."""
     any_reason: ClassVar[bool] = False
     """Whether reasons need no declaration: only for stages whose code is the user's own."""
+    idle_signals: ClassVar[Mapping[str, Any]] = {}
+    """What `apply` measures of every text that `guard` passes over."""
+
+    def guard(self) -> Guard | None:
+        """Build the function that says which texts `apply` has anything to do with; None where that is all of them.
+
+        Any other document must come out of `apply` as it went in, not dropped, with `idle_signals`: it is spared because no
+        string is made of it, which takes longer than most stages look at it. The contract suite runs both ways on any stage.
+        """
+        return None
 
     def apply(self, document: Document) -> Document | Drop:
         """Return *document*, changed or not, or the `Drop` that removes it."""
@@ -179,21 +195,22 @@ class DocumentStage(Stage, frozen=True, kw_only=True):
         return self.apply
 
     def open(self) -> BatchFunction:
-        """Build the batch function around `build()`."""
-        apply = self.build()
+        """Build the batch function around `build()` and `guard()`."""
+        apply, guard = self.build(), self.guard()
         wanted = ("id", "text", *self.reads)
 
         def run(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.StructArray]:
             names = batch.schema.names
             if "text" not in names and not any(name in names for name in self.reads):
                 raise RecipeError(f"{self.kind}: the table has no column 'text' (it has: {', '.join(names)})")
-            documents = _documents(batch, wanted)
+            busy = None if guard is None or "text" not in names else guard(text_buffers(batch.column("text")))
+            documents = _documents(batch, wanted, busy)
             drops: list[Drop | None] = []
             for document in documents:
                 result = apply(document)
                 self._check(document, result)
                 drops.append(result if isinstance(result, Drop) else None)
-            return self._write_back(batch, documents), verdict_array(drops)
+            return self._write_back(batch, documents, busy), verdict_array(_spread(drops, busy, None))
 
         return run
 
@@ -209,18 +226,21 @@ class DocumentStage(Stage, frozen=True, kw_only=True):
         if problem:
             raise StageError(f"{self.kind} {problem}", stage=self.kind, document=document.id)
 
-    def _write_back(self, batch: pa.RecordBatch, documents: list[Document]) -> pa.RecordBatch:
-        """Return *batch* with the rewritten fields and the measured signals of *documents*."""
+    def _write_back(
+        self, batch: pa.RecordBatch, documents: list[Document], busy: npt.NDArray[np.bool_] | None
+    ) -> pa.RecordBatch:
+        """Return *batch* with the rewritten fields and the measured signals of *documents*, which are its *busy* rows."""
         columns: dict[str, pa.Array] = {}
         added = self.added_columns().names
         for name in self.rewrites:
-            old = batch.schema.field(name).type if name in batch.schema.names else pa.large_string()
-            columns[name] = pa.array([getattr(d, name) for d in documents], old)
+            old = batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows, pa.large_string())
+            columns[name] = _replaced(old, [getattr(d, name) for d in documents], busy)
         for name, type_ in self.signals.items():
             column = signal_column(name)
             if column not in added:  # of another mode of the stage than these settings
                 continue
-            columns[column] = pa.array([d.signals.get(name) for d in documents], type_)
+            values = _spread([d.signals.get(name) for d in documents], busy, self.idle_signals.get(name))
+            columns[column] = pa.array(values, type_)
             if column in batch.schema.names:  # measured by an earlier stage of this kind: what is new wins
                 columns[column] = pc.coalesce(columns[column], batch.column(column))
         return with_columns(batch, columns)
@@ -234,18 +254,42 @@ def with_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.R
     return batch
 
 
-def _documents(batch: pa.RecordBatch, wanted: tuple[str, ...]) -> list[Document]:
-    """Return the rows of *batch* as documents that hold the *wanted* columns."""
-    rows = batch.num_rows
-    columns: dict[str, list[Any]] = {
-        name: batch.column(name).to_pylist() for name in wanted if name in batch.schema.names
-    }
+def _documents(
+    batch: pa.RecordBatch, wanted: tuple[str, ...], busy: npt.NDArray[np.bool_] | None = None
+) -> list[Document]:
+    """Return the rows of *batch*, or those that are *busy*, as documents that hold the *wanted* columns."""
+    columns: dict[str, list[Any]] = {}
+    for name in wanted:
+        if name in batch.schema.names:
+            column = batch.column(name)
+            columns[name] = (column if busy is None else column.filter(pa.array(busy))).to_pylist()
+    rows = batch.num_rows if busy is None else int(busy.sum())
     texts = [text or "" for text in columns.pop("text", [None] * rows)]
     ids = [str(i) for i in columns.pop("id", range(rows))]
     rest = list(columns.items())
     return [
         Document(id=ids[row], text=texts[row], **{name: values[row] for name, values in rest}) for row in range(rows)
     ]
+
+
+def _spread(values: list[Any], busy: npt.NDArray[np.bool_] | None, idle: Any) -> list[Any]:
+    """Return one value per row: *values* in order where a row is *busy*, else *idle*."""
+    if busy is None:
+        return values
+    spread = [idle] * len(busy)
+    for row, value in zip(np.flatnonzero(busy).tolist(), values, strict=True):
+        spread[row] = value
+    return spread
+
+
+def _replaced(old: pa.Array, values: list[Any], busy: npt.NDArray[np.bool_] | None) -> pa.Array:
+    """Return *old* with *values* in its *busy* rows, and empty texts in place of nulls in the others."""
+    if busy is None:
+        return pa.array(values, old.type)
+    texts = pc.fill_null(large_strings(old), "")
+    if values:
+        texts = pc.replace_with_mask(texts, pa.array(busy), pa.array(values, pa.large_string()))
+    return texts.cast(old.type)
 
 
 class Index(Protocol):

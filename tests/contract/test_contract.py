@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -228,6 +229,42 @@ def test_any_text_is_taken(kind: str, texts: list[str], html: bool) -> None:
         OPENED[kind] = make(kind).open()
     out, verdicts = OPENED[kind](batch_of(list(texts), html))
     assert out.num_rows == len(verdicts) == len(texts)
+
+
+PIECES = st.sampled_from(
+    [*SENTENCES, *TEXTS, *"\n\t .,-@0123456789&;<>#:aé\xa0\u00ad\u200d\ufe0f☺", "http://a.b/", "xx@y.zz"]
+)
+GUARDED = [kind for kind in KINDS if isinstance(make(kind), DocumentStage) and make(kind).guard() is not None]  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def both_ways() -> dict[str, tuple[Any, Any]]:
+    opened = {}
+    for kind in GUARDED:
+        with pytest.MonkeyPatch.context() as patch:
+            guarded = make(kind).open()
+            patch.setattr(type(make(kind)), "guard", lambda _: None)
+            opened[kind] = guarded, make(kind).open()
+    return opened
+
+
+@pytest.mark.parametrize("kind", GUARDED)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(
+        st.none() | st.text(max_size=50) | st.lists(PIECES | st.text(max_size=2), max_size=8).map("".join), min_size=1
+    )
+)
+def test_a_guard_passes_over_what_would_come_out_as_it_went_in(
+    kind: str, texts: list[str | None], both_ways: dict[str, tuple[Any, Any]]
+) -> None:
+    guarded, plain = both_ways[kind]
+    batch = batch_of([None if text is None else text.encode("utf-8", "replace").decode() for text in texts])
+    (out, verdicts), (expected, expected_verdicts) = guarded(batch), plain(batch)
+    assert verdicts.to_pylist() == expected_verdicts.to_pylist()
+    for name in expected.schema.names:
+        assert out.column(name).to_pylist() == expected.column(name).to_pylist() or name == "text"
+    assert pc.fill_null(out.column("text"), "").equals(pc.fill_null(expected.column("text"), ""))
 
 
 class Forgetful(DocumentStage, frozen=True, kw_only=True):
