@@ -44,7 +44,8 @@ class Texts:
                 "text": pa.array(self.strings, pa.large_string()),
             }
         )
-        return table.to_batches(_BATCH)
+        batches: list[pa.RecordBatch] = table.to_batches(_BATCH)
+        return batches
 
     @property
     def megabytes(self) -> float:
