@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from corpusmill import __version__
+from corpusmill.cli_export import export
 from corpusmill.log import Log
 
 if TYPE_CHECKING:
@@ -444,6 +445,9 @@ def inspect(shard: Path, rows: int, tokenizer_path: Path | None, full: bool) -> 
 
     for line in inspect_shard(shard, rows, tokenizer_path, full=full):
         click.echo(line)
+
+
+cli.add_command(export)
 
 
 def main() -> None:
