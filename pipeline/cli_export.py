@@ -17,7 +17,7 @@ __all__ = ["export"]
 @click.option(
     "--format", "-f", "format_", required=True, metavar="NAME", help="megatron, datatrove, numpy, mds or jsonl."
 )
-@click.option("--subset", default="train", show_default=True, help="train or validation.")
+@click.option("--subset", default="train", show_default=True, help="train, validation or test.")
 @click.option("--quiet", "-q", is_flag=True, help="No line a shard.")
 @click.pass_obj
 def export(log: Log, output: Path, destination: Path, format_: str, subset: str, quiet: bool) -> None:

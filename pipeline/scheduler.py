@@ -27,6 +27,7 @@ from corpusmill.schemas import OutputMismatchError, RetryableError, StageError
 from corpusmill.schemas.inputs import InputFile, Split
 from corpusmill.schemas.manifest import SegmentRecord, ShardRecord, SplitPlanned
 from corpusmill.shards import ShardJob, ShardPlanner, finished_rows, write_shard
+from corpusmill.subsets import SUBSETS
 from corpusmill.trail import Deaths, read_trail
 from corpusmill.worker import SegmentJob, run_segment
 from corpusmill.worker_processes import WorkerDiedError
@@ -72,7 +73,7 @@ class Scheduler:
         self._order: list[int] = []  # of the splits planned so far, which is that of their indices
         shards = [event for event in engine.journal.events if isinstance(event, ShardRecord)]
         self._shards = {shard.path: shard for shard in shards if shard.splits[0] >= first}
-        numbers = {s: sum(shard.subset == s and shard.splits[0] < first for shard in shards) for s in _SUBSETS}
+        numbers = {s: sum(shard.subset == s and shard.splits[0] < first for shard in shards) for s in SUBSETS}
         self._planner = ShardPlanner(engine.recipe.output.shard_tokens, numbers)
         gates = len(engine.gates)
         self._arrived: list[dict[int, SegmentRecord]] = [{} for _ in range(gates)]
@@ -294,6 +295,3 @@ class Scheduler:
         """Remove spilled files that nothing needs any more."""
         for path in paths:
             (self._engine.root / path).unlink(missing_ok=True)
-
-
-_SUBSETS = ("train", "validation")

@@ -21,7 +21,6 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from corpusmill.chain import NamedStage, Segment
 from corpusmill.input_state import CHANGED, InputChangedError, content_hash, is_changed
@@ -37,9 +36,10 @@ from corpusmill.schemas.manifest import FileRecord, SegmentRecord, StageCounts
 from corpusmill.schemas.recipe import LimitSettings, OutputSettings
 from corpusmill.stages import CorpusStage, Deduplicate, Stage
 from corpusmill.stages.base import as_batch, with_columns
+from corpusmill.subsets import SUBSETS, in_sample, subset_of
 from corpusmill.trail import READ, Culprit, Place, Trail
 
-__all__ = ["SegmentJob", "in_sample", "isolate", "peak_memory", "run_segment", "subset_of"]
+__all__ = ["SegmentJob", "isolate", "peak_memory", "run_segment"]
 
 _EXCERPT = 500
 _RESOLVED = "corpusmill.resolved"  # the column on which what an index found out travels with the rows
@@ -86,24 +86,6 @@ def run_segment(job: SegmentJob) -> SegmentRecord:
             for number, batch in enumerate(run.batches()):
                 run.process(number, batch)
         return run.record()
-
-
-def subset_of(id_: str, seed: int, validation_share: float) -> str:
-    """Return `train` or `validation`: a function of the id and the seed alone, so it never changes as a corpus grows.
-
-    >>> subset_of("a.html", 0, 0.0), subset_of("a.html", 0, 0.999999)
-    ('train', 'validation')
-    """
-    return "validation" if xxhash.xxh64_intdigest(id_.encode(), seed) / 2**64 < validation_share else "train"
-
-
-def in_sample(id_: str, seed: int, share: float) -> bool:
-    """Return whether a document belongs to the sample; independent of whether it is one for validation.
-
-    >>> in_sample("a.html", 0, 1.0), in_sample("a.html", 0, 0.0)
-    (True, False)
-    """
-    return xxhash.xxh64_intdigest(b"sample " + id_.encode(), seed) / 2**64 < share
 
 
 def isolate(
@@ -204,8 +186,7 @@ class _SegmentRun:
         self._spill = stack.enter_context(IpcFile(self._root, f"state/spill/{name}.arrow"))
         self._sketches = stack.enter_context(IpcFile(self._root, f"state/sketches/{name}.arrow", lasting=True))
         self._subsets = {
-            subset: stack.enter_context(IpcFile(self._root, f"state/spill/{name}.{subset}.arrow"))
-            for subset in ("train", "validation")
+            subset: stack.enter_context(IpcFile(self._root, f"state/spill/{name}.{subset}.arrow")) for subset in SUBSETS
         }
         opening = job.segment.opening
         self._counts = {n.name: StageCounts(kind=n.name) for n in ((opening,) if opening else ()) + job.segment.stages}
@@ -445,8 +426,8 @@ class _SegmentRun:
     def _finish(self, batch: pa.RecordBatch) -> None:
         """Write the rows that go into shards, by subset, and the signals of kept documents."""
         self._write_signals(batch)
-        share, seed = self._job.settings.validation_share, self._job.seed
-        subsets = pa.array([subset_of(id_, seed, share) for id_ in batch.column("id").to_pylist()])
+        ids, urls = batch.column("id").to_pylist(), batch.column("url").to_pylist()
+        subsets = pa.array([subset_of(*one, self._job.seed, self._job.settings) for one in zip(ids, urls, strict=True)])
         tokenized = "input_ids" in batch.schema.names
         names = ["id", "url", "source", "language", "n_tokens", "input_ids"]
         if self._job.settings.text or not tokenized:

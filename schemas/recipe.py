@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from corpusmill.schemas.errors import RecipeError
 from corpusmill.schemas.inputs import InputSettings
 from corpusmill.schemas.sizes import parse_size
 
@@ -20,6 +21,12 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Tokens (without a tokenizer: characters) from which a shard is closed; the split that passes the limit is its last."""
     validation_share: Annotated[float, Meta(ge=0, lt=1)] = 0.005
     """Share of documents whose hashed id puts them into `validation-*` shards; 0 writes none."""
+    test_share: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    """The same for `test-*` shards, which nothing looks at before the end."""
+    split_by: Literal["document", "host"] = "document"
+    """What is held out together: each `document` for itself, or all documents of a `host` (by their `url`; those without one for
+    themselves), so that no page of a site that was trained on is in the validation. By host, shares are met only where no
+    single site is large."""
     text: bool = False
     """Keep the text beside the tokens; shards grow about threefold. Without a tokenizer it is always kept."""
     reject_text: bool = False
@@ -31,6 +38,10 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     it for integers (DuckDB before 2.0) need `plain`. pyarrow, datasets and Polars read both."""
     compression_level: Annotated[int, Meta(ge=1, le=22)] = 1
     """zstd level of all Parquet files; 3 saves 5 % of a shard and costs a third of the writing speed."""
+
+    def __post_init__(self) -> None:
+        if self.validation_share + self.test_share >= 1:
+            raise RecipeError("output.validation_share and output.test_share leave nothing to train on")
 
 
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,42 @@
+"""Which documents are for training and which are held out: a function of the document, the seed and the shares alone."""
+
+from __future__ import annotations
+
+import xxhash
+
+from corpusmill.schemas.recipe import OutputSettings
+from corpusmill.stages.host_lines import host_of
+
+__all__ = ["SUBSETS", "in_sample", "subset_of"]
+
+SUBSETS = ("train", "validation", "test")
+
+
+def subset_of(id_: str, url: str | None, seed: int, settings: OutputSettings) -> str:
+    """Return the subset of a document: never another one as a corpus grows, whatever documents there are.
+
+    Both shares are taken from the lower end of one range, `validation` first, so that a larger `test_share` takes documents
+    from `train` alone.
+
+    >>> subset_of("a.html", None, 0, OutputSettings(validation_share=0.0))
+    'train'
+    >>> by_host = OutputSettings(validation_share=0.4, test_share=0.3, split_by="host")
+    >>> len({subset_of(name, "https://www.example.org/" + name, 0, by_host) for name in "abcdefgh"})
+    1
+    """
+    key = id_
+    if settings.split_by == "host" and (host := host_of(url)) is not None:
+        key = f"host {host}"
+    drawn = xxhash.xxh64_intdigest(key.encode(), seed) / 2**64
+    if drawn < settings.validation_share:
+        return "validation"
+    return "test" if drawn < settings.validation_share + settings.test_share else "train"
+
+
+def in_sample(id_: str, seed: int, share: float) -> bool:
+    """Return whether a document belongs to the sample; independent of the subset that it is in.
+
+    >>> in_sample("a.html", 0, 1.0), in_sample("a.html", 0, 0.0)
+    (True, False)
+    """
+    return xxhash.xxh64_intdigest(b"sample " + id_.encode(), seed) / 2**64 < share
