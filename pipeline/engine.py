@@ -18,7 +18,7 @@ from corpusmill.scheduler import Scheduler
 from corpusmill.schemas.inputs import InputFile, Split
 from corpusmill.schemas.manifest import CorpusFacts, SegmentRecord
 from corpusmill.schemas.recipe import Recipe
-from corpusmill.shards import ShardJob
+from corpusmill.shards import PlannedShard, ShardJob
 from corpusmill.worker import SegmentJob
 
 __all__ = ["Engine"]
@@ -110,15 +110,17 @@ class Engine:
             seed=self.recipe.seed,
         )
 
-    def shard_job(self, subset: str, path: str, sources: list[tuple[int, str]]) -> ShardJob:
+    def shard_job(self, shard: PlannedShard) -> ShardJob:
         """Return the job that writes one shard."""
         return ShardJob(
             output=str(self.root),
-            subset=subset,
-            path=path,
-            splits=(sources[0][0], sources[-1][0]),
-            sources=tuple(source for _, source in sources),
+            subset=shard.subset,
+            path=shard.path,
+            splits=shard.splits,
+            sources=tuple(source for _, source in shard.sources),
+            part=shard.part,
             pack=self.chain.pack,
             settings=self.recipe.output,
             metadata=self.metadata(),
+            seed=self.recipe.seed,
         )

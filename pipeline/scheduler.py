@@ -74,7 +74,8 @@ class Scheduler:
         shards = [event for event in engine.journal.events if isinstance(event, ShardRecord)]
         self._shards = {shard.path: shard for shard in shards if shard.splits[0] >= first}
         numbers = {s: sum(shard.subset == s and shard.splits[0] < first for shard in shards) for s in SUBSETS}
-        self._planner = ShardPlanner(engine.recipe.output.shard_tokens, numbers)
+        settings = engine.recipe.output
+        self._planner = ShardPlanner(settings.shard_tokens, numbers, whole=settings.shuffle == "corpus")
         gates = len(engine.gates)
         self._arrived: list[dict[int, SegmentRecord]] = [{} for _ in range(gates)]
         self._turn = [0] * gates  # position in _order of the split that each gate takes next
@@ -132,7 +133,7 @@ class Scheduler:
             self._keep_waiting(record.splits[1])
         self._engine.journal.append(record)
         if isinstance(job, ShardJob):
-            self._clean(job.sources)
+            self._clean_sources(job.sources)
         else:
             self._advance(record)
         self._engine.progress.update(record, self._standing())
@@ -270,15 +271,17 @@ class Scheduler:
         if self._all_planned and self._sharded == len(self._order) and not self._shards_planned:
             self._shards_planned = True
             full += self._planner.finish()
-        for subset, path, sources in full:
-            if path in self._shards:
-                if self._shards[path].splits != (sources[0][0], sources[-1][0]):
-                    raise OutputMismatchError(
-                        f"{path} was written from other splits than those that are there now: use --restart, or another output"
-                    )
-                self._clean(source for _, source in sources)
-            else:
-                self._shard_jobs.append(self._engine.shard_job(subset, path, sources))
+        written = []
+        for shard in full:
+            if shard.path not in self._shards:
+                self._shard_jobs.append(self._engine.shard_job(shard))
+                continue
+            if self._shards[shard.path].splits != shard.splits:
+                raise OutputMismatchError(
+                    f"{shard.path} was written from other splits than those that are there now: use --restart, or another output"
+                )
+            written += [source for _, source in shard.sources]
+        self._clean_sources(written)
 
     def _standing(self) -> Standing:
         """Return how far this batch is."""
@@ -290,6 +293,11 @@ class Scheduler:
             bytes_all=self._bytes_all,
             bytes_before=self._bytes_before,
         )
+
+    def _clean_sources(self, paths: Iterable[str]) -> None:
+        """Remove the rows of splits that no other shard takes."""
+        jobs = [job for job in (*self._running.values(), *self._shard_jobs) if isinstance(job, ShardJob)]
+        self._clean(set(paths).difference(*(job.sources for job in jobs)))
 
     def _clean(self, paths: Iterable[str]) -> None:
         """Remove spilled files that nothing needs any more."""

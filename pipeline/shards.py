@@ -6,9 +6,10 @@ needs nothing else, so any worker can do it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,10 +18,12 @@ from corpusmill.journal import file_hash, write_atomically
 from corpusmill.parquet import RowGroupWriter
 from corpusmill.schemas.manifest import ShardRecord
 from corpusmill.schemas.recipe import OutputSettings
+from corpusmill.shuffling import HASH, in_order_of_hashes, part_of, with_hashes
 from corpusmill.stages import Pack
+from corpusmill.stages.base import as_batch
 from corpusmill.stages.pack import Packer
 
-__all__ = ["ShardJob", "ShardPlanner", "finished_rows", "write_shard"]
+__all__ = ["PlannedShard", "ShardJob", "ShardPlanner", "finished_rows", "write_shard"]
 
 
 @dataclass(frozen=True)
@@ -35,40 +38,62 @@ class ShardJob:
     pack: Pack | None
     settings: OutputSettings
     metadata: Mapping[str, str]
+    seed: int
+    part: tuple[int, int] = (0, 1)
+    """Which of how many parts of the files it takes: a part of the range of hashes, where the corpus is shuffled."""
+
+
+class PlannedShard(NamedTuple):
+    """A shard to be written: *sources* are (split, file) in order, of which it takes *part* (which of how many)."""
+
+    subset: str
+    path: str
+    sources: list[tuple[int, str]]
+    part: tuple[int, int] = (0, 1)
+
+    @property
+    def splits(self) -> tuple[int, int]:
+        """The first and the last split of which it holds something."""
+        return self.sources[0][0], self.sources[-1][0]
 
 
 class ShardPlanner:
-    """Groups consecutive splits of a subset until they hold enough tokens for a shard."""
+    """Groups consecutive splits of a subset until they hold enough tokens for a shard; all of them where *whole*."""
 
-    def __init__(self, shard_tokens: int, first_numbers: Mapping[str, int]) -> None:
+    def __init__(self, shard_tokens: int, first_numbers: Mapping[str, int], *, whole: bool = False) -> None:
         self._limit = shard_tokens
+        self._whole = whole
         self._numbers = dict(first_numbers)
         self._waiting: dict[str, list[tuple[int, str]]] = {}
         self._tokens: dict[str, int] = {}
 
-    def add(self, split: int, subsets: Mapping[str, tuple[int, str]]) -> list[tuple[str, str, list[tuple[int, str]]]]:
-        """Take the (tokens, file) of each subset of *split*; return the (subset, shard path, [(split, file)]) now full."""
+    def add(self, split: int, subsets: Mapping[str, tuple[int, str]]) -> list[PlannedShard]:
+        """Take the (tokens, file) of each subset of *split*; return the shards that are now full."""
         full = []
         for subset, (tokens, source) in sorted(subsets.items()):
             self._waiting.setdefault(subset, []).append((split, source))
             self._tokens[subset] = self._tokens.get(subset, 0) + tokens
-            if self._tokens[subset] >= self._limit:
-                full.append(self._close(subset))
+            if self._tokens[subset] >= self._limit and not self._whole:
+                full += self._close(subset)
         return full
 
     def waiting(self, up_to: int) -> list[str]:
         """Return the files, of splits up to *up_to*, that wait for their shard to be full."""
         return [source for rows in self._waiting.values() for split, source in rows if split <= up_to]
 
-    def finish(self) -> list[tuple[str, str, list[tuple[int, str]]]]:
+    def finish(self) -> list[PlannedShard]:
         """Return the shards that were not full."""
-        return [self._close(subset) for subset in sorted(self._waiting) if self._waiting[subset]]
+        return [shard for subset in sorted(self._waiting) if self._waiting[subset] for shard in self._close(subset)]
 
-    def _close(self, subset: str) -> tuple[str, str, list[tuple[int, str]]]:
+    def _close(self, subset: str) -> list[PlannedShard]:
         number = self._numbers.get(subset, 0)
-        self._numbers[subset] = number + 1
+        parts = max(round(self._tokens[subset] / self._limit), 1) if self._whole else 1
+        self._numbers[subset] = number + parts
         sources, self._waiting[subset], self._tokens[subset] = self._waiting[subset], [], 0
-        return subset, f"shards/{subset}-{number:05d}.parquet", sources
+        return [
+            PlannedShard(subset, f"shards/{subset}-{number + part:05d}.parquet", sources, (part, parts))
+            for part in range(parts)
+        ]
 
 
 def finished_rows(split: int, segment: int, subset: str) -> str:
@@ -83,13 +108,15 @@ def write_shard(job: ShardJob) -> ShardRecord:
     with write_atomically(root / job.path) as temporary:
         writer: RowGroupWriter | None = None
         packer: Packer | None = None
-        for table in _rows(root, job.sources):
+        for table in _rows(root, job):
             documents += table.num_rows
             if "n_tokens" in table.schema.names:
                 tokens += pc.sum(table.column("n_tokens")).as_py() or 0
             if job.pack is not None:
                 packer = packer or job.pack.packer(table.schema.field("input_ids").type.value_type)
-            packed = pa.concat_tables(packer.add(batch) for batch in table.to_batches()) if packer else table
+            # A table without rows has no batches, and its shard has a schema all the same.
+            batches = table.to_batches() or [as_batch(table)]
+            packed = pa.concat_tables(packer.add(batch) for batch in batches) if packer else table
             writer = writer or _writer(temporary, packed.schema, job)
             writer.write(packed)
         assert writer is not None, "a shard is planned for splits that hold rows"
@@ -126,9 +153,26 @@ def _writer(path: Path, schema: pa.Schema, job: ShardJob) -> RowGroupWriter:
     )
 
 
-def _rows(root: Path, sources: tuple[str, ...]) -> Iterator[pa.Table]:
-    """Yield the rows of the finished splits, in order, a bounded number at a time."""
+def _rows(root: Path, job: ShardJob) -> Iterator[pa.Table]:
+    """Yield the rows of the shard in their order, a bounded number at a time, or all where they are shuffled."""
+    sources = [root / source for source in job.sources]
+    if job.settings.shuffle == "none":
+        yield from _as_they_are(sources)
+        return
+    if job.settings.shuffle == "corpus":
+        tables = list(part_of(sources, *job.part))
+    else:
+        tables = [
+            pa.Table.from_batches([with_hashes(batch, job.seed)])
+            for table in _as_they_are(sources)
+            for batch in table.to_batches()
+        ]
+    if tables:
+        yield in_order_of_hashes(tables).drop_columns([HASH])
+
+
+def _as_they_are(sources: Sequence[Path]) -> Iterator[pa.Table]:
     for source in sources:
-        with pa.OSFile(str(root / source)) as file, pa.ipc.open_stream(file) as stream:
+        with pa.OSFile(str(source)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
                 yield pa.Table.from_batches([batch])

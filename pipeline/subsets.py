@@ -1,4 +1,4 @@
-"""Which documents are for training and which are held out: a function of the document, the seed and the shares alone."""
+"""Which documents are held out, sampled, and come first: functions of the document and the seed alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import xxhash
 from corpusmill.schemas.recipe import OutputSettings
 from corpusmill.stages.host_lines import host_of
 
-__all__ = ["SUBSETS", "in_sample", "subset_of"]
+__all__ = ["SUBSETS", "in_sample", "shuffle_key", "subset_of"]
 
 SUBSETS = ("train", "validation", "test")
 
@@ -40,3 +40,12 @@ def in_sample(id_: str, seed: int, share: float) -> bool:
     (True, False)
     """
     return xxhash.xxh64_intdigest(b"sample " + id_.encode(), seed) / 2**64 < share
+
+
+def shuffle_key(id_: str, seed: int) -> int:
+    """Return the place of a document in a shuffled corpus, from 0 to 2**64 - 1; independent of sample and subset.
+
+    >>> shuffle_key("a.html", 0) != shuffle_key("a.html", 1)
+    True
+    """
+    return xxhash.xxh64_intdigest(b"shuffle " + id_.encode(), seed)

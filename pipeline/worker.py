@@ -34,6 +34,7 @@ from corpusmill.schemas import CLUSTERS, QUARANTINE, REJECTS, CorpusmillError, S
 from corpusmill.schemas.inputs import InputSettings, Split
 from corpusmill.schemas.manifest import FileRecord, SegmentRecord, StageCounts
 from corpusmill.schemas.recipe import LimitSettings, OutputSettings
+from corpusmill.shuffling import in_order_of_hashes, with_hashes
 from corpusmill.stages import CorpusStage, Deduplicate, Stage
 from corpusmill.stages.base import as_batch, with_columns
 from corpusmill.subsets import SUBSETS, in_sample, subset_of
@@ -85,6 +86,7 @@ def run_segment(job: SegmentJob) -> SegmentRecord:
             run = _SegmentRun(job, stack, trail, limit)
             for number, batch in enumerate(run.batches()):
                 run.process(number, batch)
+            run.finish()
         return run.record()
 
 
@@ -188,6 +190,7 @@ class _SegmentRun:
         self._subsets = {
             subset: stack.enter_context(IpcFile(self._root, f"state/spill/{name}.{subset}.arrow")) for subset in SUBSETS
         }
+        self._to_shuffle: dict[str, list[pa.RecordBatch]] = {subset: [] for subset in SUBSETS}
         opening = job.segment.opening
         self._counts = {n.name: StageCounts(kind=n.name) for n in ((opening,) if opening else ()) + job.segment.stages}
 
@@ -295,6 +298,13 @@ class _SegmentRun:
         else:
             self._spill.write(batch)
         self._record.kept += batch.num_rows
+
+    def finish(self) -> None:
+        """Write what waited for the end of the split: rows in another order."""
+        for subset, waiting in self._to_shuffle.items():
+            if waiting:
+                rows = as_batch(in_order_of_hashes([pa.Table.from_batches([batch]) for batch in waiting]))
+                self._subsets[subset].write(rows)
 
     def _step(
         self, place: Place, named: NamedStage, function: Callable[[pa.RecordBatch], Any], batch: pa.RecordBatch
@@ -438,7 +448,10 @@ class _SegmentRun:
             if not mine.true_count:
                 continue
             part = rows if mine.true_count == len(mine) else rows.filter(mine)
-            file.write(part)
+            if self._job.settings.shuffle == "corpus":
+                self._to_shuffle[subset].append(with_hashes(part, self._job.seed))
+            else:
+                file.write(part)
             size = pc.sum(part.column("n_tokens") if tokenized else pc.utf8_length(part.column("text"))).as_py() or 0
             self._record.subsets[subset] = self._record.subsets.get(subset, 0) + size
         if "language" in batch.schema.names:

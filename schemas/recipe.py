@@ -27,6 +27,10 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """What is held out together: each `document` for itself, or all documents of a `host` (by their `url`; those without one for
     themselves), so that no page of a site that was trained on is in the validation. By host, shares are met only where no
     single site is large."""
+    shuffle: Literal["none", "shard", "corpus"] = "none"
+    """Order of documents: as they were read; shuffled within each `shard`; or through the whole `corpus`, so that each shard is a
+    sample of everything. By the seed and their ids alone. `corpus` writes the first shard when the last document is known: until
+    then the tokens of all kept documents wait in `state/`, uncompressed. What a later run adds is shuffled among itself."""
     text: bool = False
     """Keep the text beside the tokens; shards grow about threefold. Without a tokenizer it is always kept."""
     reject_text: bool = False
