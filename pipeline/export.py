@@ -20,6 +20,7 @@ from corpusmill.export_formats import FORMATS, Writer
 from corpusmill.manifest import read_manifest
 from corpusmill.schemas import OutputMismatchError, RecipeError, did_you_mean
 from corpusmill.schemas.manifest import ShardRecord
+from corpusmill.stages.token_columns import packed_length, packed_rows
 
 __all__ = ["Exported", "export"]
 
@@ -92,9 +93,9 @@ def _tables(path: Path) -> Iterator[pa.Table]:
 
 def _without_padding(table: pa.Table) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Return the tokens of all rows, one after another, and how many are of each row."""
-    lists = table.column("input_ids").combine_chunks()
-    ids, lengths = lists.flatten().to_numpy(), table.column("n_tokens").to_numpy().astype(np.int64)
-    if pa.types.is_fixed_size_list(lists.type):
-        width = lists.type.list_size
-        ids = ids[(np.arange(width) < lengths[:, None]).reshape(-1)]
-    return ids, lengths
+    lengths = table.column("n_tokens").to_numpy().astype(np.int64)
+    field = table.schema.field("input_ids")
+    if packed_length(field) is None:
+        return table.column("input_ids").combine_chunks().flatten().to_numpy(), lengths
+    rows = packed_rows(table.column("input_ids"), field)
+    return rows[np.arange(rows.shape[1]) < lengths[:, None]], lengths

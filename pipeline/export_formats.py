@@ -28,6 +28,7 @@ from numpy.lib import format as npy
 
 from corpusmill.journal import write_atomically
 from corpusmill.schemas import RecipeError
+from corpusmill.stages.token_columns import packed_length, token_dtype
 from corpusmill.stages.tokenize import load_tokenizer
 
 __all__ = ["FORMATS", "Writer"]
@@ -47,11 +48,11 @@ class Writer:
 
     def __init__(self, output: Path, destination: Path, subset: str, schema: pa.Schema, tokens: int) -> None:
         """Prepare for *tokens* tokens in all, of shards with *schema*."""
-        type_ = schema.field("input_ids").type
-        if pa.types.is_fixed_size_list(type_) and not self.packed:
+        field = schema.field("input_ids")
+        if packed_length(field) is not None and not self.packed:
             raise RecipeError("these shards hold sequences, in which documents are cut: export a run without pack")
         self.output, self.destination, self.subset, self.tokens = output, destination, subset, tokens
-        self.token_type: npt.DTypeLike = np.dtype(type_.value_type.to_pandas_dtype())
+        self.token_type = token_dtype(field)
         self._stack, self._shard = ExitStack(), ExitStack()
 
     def begin_shard(self, name: str) -> None:  # noqa: ARG002
@@ -105,14 +106,14 @@ class Megatron(Writer):
     def close(self) -> None:
         """Write the index: int32 lengths, int64 places of the first bytes, int64 numbers of the first rows of documents."""
         index = self.create(f"{self.subset}.idx")
-        type_ = np.dtype(self.token_type)
-        index.write(self._MAGIC + struct.pack("<QBQQ", 1, self._CODES[type_.name], self._rows, self._rows + 1))
+        code = self._CODES[self.token_type.name]
+        index.write(self._MAGIC + struct.pack("<QBQQ", 1, code, self._rows, self._rows + 1))
         self._lengths.seek(0)
         shutil.copyfileobj(self._lengths, index, _COPIED)
         self._lengths.seek(0)
         place = 0
         while block := self._lengths.read(4 * _NUMBERS):
-            ends = place + np.cumsum(np.frombuffer(block, np.int32).astype(np.int64) * type_.itemsize)
+            ends = place + np.cumsum(np.frombuffer(block, np.int32).astype(np.int64) * self.token_type.itemsize)
             index.write(np.concatenate(([place], ends[:-1])).astype(np.int64).tobytes())
             place = int(ends[-1])
         for first in range(0, self._rows + 1, _NUMBERS):
@@ -125,7 +126,7 @@ class Datatrove(Writer):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         # Tokens of four bytes are unsigned there and int32 here; none is negative, so the bytes are the same.
-        self._width = np.dtype(self.token_type).itemsize
+        self._width = self.token_type.itemsize
         self._open: list[IO[bytes]] = []
         self._name = ""
         self._end = 0
@@ -163,7 +164,7 @@ class Numpy(Writer):
         self._ids = self.create(f"{self.subset}.npy")
         self._ends = self._stack.enter_context(tempfile.TemporaryFile(dir=self.destination))  # noqa: SIM115  the stack closes it
         self._rows = self._end = 0
-        _write_header(self._ids, np.dtype(self.token_type), self.tokens)
+        _write_header(self._ids, self.token_type, self.tokens)
 
     def write(self, table: pa.Table, ids: Ids, lengths: Lengths) -> None:  # noqa: ARG002
         """Append the tokens and the ends."""
@@ -188,7 +189,7 @@ class Mds(Writer):
             from streaming import MDSWriter
         except ImportError as error:
             raise RecipeError(f"the format mds needs `pip install mosaicml-streaming` ({error})") from None
-        columns = {"id": "str", "tokens": f"ndarray:{np.dtype(self.token_type).name}"}
+        columns = {"id": "str", "tokens": f"ndarray:{self.token_type.name}"}
         self._samples: Any = MDSWriter(out=str(self.destination / self.subset), columns=columns)
 
     def write(self, table: pa.Table, ids: Ids, lengths: Lengths) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpusmill.schemas import RecipeError
+from corpusmill.stages.token_columns import token_dtype
 from corpusmill.stages.tokenize import load_tokenizer
 
 __all__ = ["inspect_shard"]
@@ -36,6 +38,8 @@ def inspect_shard(shard: Path, rows: int, tokenizer_path: Path | None = None, *,
         for batch in file.iter_batches(batch_size=rows):
             for row in batch.to_pylist():
                 ids = row.pop("input_ids", None)
+                if isinstance(ids, bytes):
+                    ids = np.frombuffer(ids, token_dtype(file.schema_arrow.field("input_ids"))).tolist()
                 shown = {name: str(value) for name, value in row.items() if name != "text"}
                 yield "\n" + ", ".join(
                     f"{name} = {value if full else _cut(value, _LIST)}" for name, value in shown.items()

@@ -40,7 +40,8 @@ class RowGroupWriter:
         self._rows = rows
         self._waiting: list[pa.Table] = []
         self._count = 0
-        tokens = ["input_ids.list.element"] if "input_ids" in schema.names else []
+        lists = "input_ids" in schema.names and not pa.types.is_fixed_size_binary(schema.field("input_ids").type)
+        tokens = ["input_ids.list.element"] if lists else []
         others = [name for name in schema.names if name != "input_ids"]
         self._writer = pq.ParquetWriter(
             path,

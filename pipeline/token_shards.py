@@ -23,6 +23,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from corpusmill.schemas import RecipeError
+from corpusmill.stages.token_columns import packed_length, packed_rows
 
 __all__ = ["Rows", "ShardOrder", "TokenShards"]
 
@@ -67,10 +68,8 @@ class TokenShards:
         field = self._schema.field("input_ids") if "input_ids" in self._schema.names else None
         if field is None:
             raise RecipeError(f"{self.paths[0]} holds no tokens: put tokenize into the recipe")
-        self.sequence_length: int | None = None
+        self.sequence_length = packed_length(field)
         """Tokens of a row where shards are packed; None where rows are documents."""
-        if pa.types.is_fixed_size_list(field.type):
-            self.sequence_length = field.type.list_size
         self._group_units: dict[int, npt.NDArray[np.int64]] = {}
         self.units = [self._units(number) for number in range(len(self.paths))]
         """Units of each shard."""
@@ -90,10 +89,10 @@ class TokenShards:
 
     def _units(self, number: int) -> int:
         file = self._file(number)
-        lists = pa.types.is_fixed_size_list(file.schema_arrow.field("input_ids").type)
-        if lists != (self.sequence_length is not None):
+        length = packed_length(file.schema_arrow.field("input_ids"))
+        if length != self.sequence_length:
             raise RecipeError(f"{self.paths[number]} has another layout than {self.paths[0]}: read them apart")
-        return int(file.metadata.num_rows if lists else self.group_units(number).sum())
+        return int(self.group_units(number).sum() if length is None else file.metadata.num_rows)
 
     def group_units(self, number: int) -> npt.NDArray[np.int64]:
         """Return the units of each row group of shard *number*."""
@@ -158,16 +157,16 @@ class ShardOrder:
 def _decoded(shards: TokenShards, number: int, group: int) -> Rows:
     wanted = ["input_ids", "n_tokens", *([] if shards.sequence_length is None else _PIECES)]
     table = shards._file(number).read_row_group(group, columns=wanted)  # noqa: SLF001  of this module
-    lists = table.column("input_ids").combine_chunks()
     lengths = table.column("n_tokens").to_numpy().astype(np.int64)
-    ids = lists.flatten().to_numpy()
-    starts, start_bounds = np.zeros(0, np.int64), np.zeros(len(lists) + 1, np.int64)
+    starts, start_bounds = np.zeros(0, np.int64), np.zeros(len(lengths) + 1, np.int64)
     if shards.sequence_length is not None:
-        bounds = np.arange(len(lists) + 1, dtype=np.int64) * shards.sequence_length
+        ids = packed_rows(table.column("input_ids"), table.schema.field("input_ids")).reshape(-1)
+        bounds = np.arange(len(lengths) + 1, dtype=np.int64) * shards.sequence_length
         pieces = table.column("document_starts").combine_chunks()
         starts = pieces.flatten().to_numpy().astype(np.int64)
         start_bounds[1:] = np.cumsum(pieces.value_lengths().to_numpy())
     else:
+        ids = table.column("input_ids").combine_chunks().flatten().to_numpy()
         bounds = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
     return Rows(ids, bounds, lengths, starts, start_bounds)
 

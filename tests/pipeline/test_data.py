@@ -23,7 +23,12 @@ from corpusmill.stages import Pack, stage_from
 from support import SMALL_STEPS, prose
 
 LENGTH = 33
-LAYOUTS: dict[str, dict[str, Any]] = {"documents": {"sequence_length": LENGTH}, "packed": {}, "padded": {}}
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "documents": {"sequence_length": LENGTH},
+    "packed": {},
+    "padded": {},
+    "binary": {},
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +39,14 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     lines = [json.dumps({"id": f"d{seed}", "text": prose(seed, 5 + seed % 70)}) for seed in range(120)]
     (root / "crawl" / "a.jsonl").write_text("\n".join(lines) + "\n")
     made = {}
-    for layout, strategy in (("documents", ""), ("packed", "concatenate"), ("padded", "best_fit")):
+    layouts = {"documents": "", "packed": "concatenate", "padded": "best_fit", "binary": "best_fit"}
+    for layout, strategy in layouts.items():
         recipe = load_recipe("minimal", [*SMALL_STEPS, "output.row_group_rows=7", "tokenize.tokenizer=bytes"])
         if strategy:
-            pack = stage_from({"kind": "pack", "sequence_length": LENGTH, "strategy": strategy}, "test")
+            column = "binary" if layout == "binary" else "list"
+            pack = stage_from(
+                {"kind": "pack", "sequence_length": LENGTH, "strategy": strategy, "column": column}, "test"
+            )
             assert isinstance(pack, Pack)
             recipe = type(recipe)(
                 name=recipe.name, input=recipe.input, output=recipe.output, stages=(*recipe.stages, pack)
@@ -134,6 +143,10 @@ def test_any_sequence_can_be_had_by_its_number(outputs: dict[str, Path], layout:
     assert plain([dataset[-1]]) == items[-1:]
     with pytest.raises(IndexError):
         dataset[len(dataset)]
+
+
+def test_bytes_of_rows_are_the_same_tokens_as_lists(outputs: dict[str, Path]) -> None:
+    assert plain(opened(outputs, "binary", positions=True)) == plain(opened(outputs, "padded", positions=True))
 
 
 def test_a_state_of_another_reading_is_refused(outputs: dict[str, Path]) -> None:

@@ -34,8 +34,12 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     changes = [*SMALL_STEPS, "output.row_group_rows=7"]
     documents = load_recipe("minimal", [*changes, "tokenize.tokenizer=bytes"])
     pack = stage_from({"kind": "pack", "sequence_length": LENGTH, "strategy": "best_fit"}, "test")
+    stored = stage_from({"kind": "pack", "sequence_length": LENGTH, "strategy": "best_fit", "column": "binary"}, "test")
     recipes = {
         "documents": documents,
+        "binary": type(documents)(
+            name="binary", input=documents.input, output=documents.output, stages=(*documents.stages, stored)
+        ),
         "packed": type(documents)(
             name="packed", input=documents.input, output=documents.output, stages=(*documents.stages, pack)
         ),
@@ -51,10 +55,14 @@ def rows_of(output: Path, subset: str = "train") -> list[dict[str, Any]]:
 
 
 def tokens_of(output: Path) -> list[list[int]]:
+    if output.name == "binary":
+        rows = [(np.frombuffer(row["input_ids"], "<u2").tolist(), row["n_tokens"]) for row in rows_of(output)]
+        assert rows == [(row["input_ids"], row["n_tokens"]) for row in rows_of(output.parent / "packed")]
+        return [ids[:length] for ids, length in rows]
     return [row["input_ids"][: row["n_tokens"]] for row in rows_of(output)]
 
 
-per_layout = pytest.mark.parametrize("layout", ["documents", "packed"])
+per_layout = pytest.mark.parametrize("layout", ["documents", "packed", "binary"])
 
 
 @per_layout

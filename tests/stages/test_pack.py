@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from corpusmill.chain import cut
 from corpusmill.schemas import RecipeError, StageError
 from corpusmill.stages import FilterUrl, Pack, Tokenize, training_pairs
+from corpusmill.stages.token_columns import packed_length, packed_rows, token_dtype
 
 
 def batch_of(lengths: list[int]) -> pa.RecordBatch:
@@ -86,3 +87,19 @@ def test_it_gives_no_verdicts_and_must_come_last() -> None:
         cut([Tokenize(), Pack(), FilterUrl()])
     with pytest.raises(RecipeError, match="pack must be the last stage"):
         cut([Pack()])
+
+
+@pytest.mark.parametrize("token_type", [pa.uint16(), pa.int32()])
+def test_bytes_of_rows_are_the_same_tokens_as_lists(token_type: pa.DataType) -> None:
+    batch = batch_of([5, 0, 17, 3])
+    batch = batch.set_column(1, "input_ids", batch.column("input_ids").cast(pa.list_(token_type)))
+    lists, stored = (Pack(sequence_length=4, column=column)(batch) for column in ("list", "binary"))  # type: ignore[arg-type]
+    expected = np.array(lists.column("input_ids").to_pylist())
+    field = stored.schema.field("input_ids")
+    assert (packed_length(field), token_dtype(field)) == (4, np.dtype(str(token_type)))
+    assert packed_rows(stored.column("input_ids"), field).tolist() == expected.tolist()
+    table = pa.Table.from_batches([stored.slice(1, 2), stored.slice(4)])
+    inputs, labels = training_pairs(table)
+    rows = expected[[1, 2, *range(4, len(expected))]]
+    assert (inputs.tolist(), labels.tolist()) == (rows[:, :-1].tolist(), rows[:, 1:].tolist())
+    assert stored.drop_columns(["input_ids"]).to_pydict() == lists.drop_columns(["input_ids"]).to_pydict()
