@@ -93,7 +93,7 @@ def test_it_gives_no_verdicts_and_must_come_last() -> None:
 def test_bytes_of_rows_are_the_same_tokens_as_lists(token_type: pa.DataType) -> None:
     batch = batch_of([5, 0, 17, 3])
     batch = batch.set_column(1, "input_ids", batch.column("input_ids").cast(pa.list_(token_type)))
-    lists, stored = (Pack(sequence_length=4, column=column)(batch) for column in ("list", "binary"))  # type: ignore[arg-type]
+    lists, stored = (Pack(sequence_length=4, column=column)(batch) for column in ("list", "binary"))
     expected = np.array(lists.column("input_ids").to_pylist())
     field = stored.schema.field("input_ids")
     assert (packed_length(field), token_dtype(field)) == (4, np.dtype(str(token_type)))
