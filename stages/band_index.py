@@ -34,10 +34,12 @@ AreDuplicates = Callable[
 the kept documents `ordinals[ends[i] : ends[i + 1]]`, ascending, and *bands* has the lowest band of each. The arrays change after
 the call. Returns a verdict for each row, or one for all: true drops it."""
 
-_ROWS = 4004  # looked at together; not a power of two, so that the bands of a row fall on different lines of the cache
+_ROWS = 32_764  # looked at together, at most: the more, the sooner a key is found in a large table (`kernels/band_table.py`)
+_KEYS = 1 << 20  # of those rows, at most: so many bands as hardly anybody has must not take more memory for it
+_ALIASED = 512  # rows; of a multiple, the bands of a row would fall on the same line of the cache
 _ASKED = 512
 _ROOM = 16_384
-_SEEN = 1 << 13
+_MAYBE = 2048  # words, which are half of the first cache
 _ORDINALS = 1 << 32
 _UNLIMITED = np.iinfo(np.int64).max
 _BROKEN = "an earlier call of resolve() on this index failed halfway; load it from its last saved state"
@@ -292,9 +294,9 @@ class BandIndex:
         self._broken = True
         kept = np.zeros(rows, np.bool_)
         self._keep_to_memory()
-        done = 0
+        done, together = 0, _rows_together(rows, self.bands)
         while done < rows:
-            done += self._resolve(keys[:, done : done + _ROWS], first + done, kept[done:], are_duplicates, done)
+            done += self._resolve(keys[:, done : done + together], first + done, kept[done:], are_duplicates, done)
             self._keep_to_memory()
         self._next = first + rows
         self._broken = False
@@ -308,22 +310,25 @@ class BandIndex:
         if self._buffers is None:
             self._buffers = _Buffers(self.bands, len(self._tables), self.entries)
         use, last = self._buffers, first + rows - 1
-        keys = use.copied(keys)
+        keys, seen = use.copied(keys), use.seen[: _places(rows)]
         use.known[:rows] = 0
         use.suspect[:rows] = 0
         for table in self._tables:
             table.make_room_for(last)
-        band = row = 0
+        band = turn = 0
         while True:
-            band, row = band_table.enter_all(
+            band, turn = band_table.enter_all(
                 self._active,
                 keys,
                 band,
-                row,
+                turn,
                 np.uint64(first),
                 use.suspect,
-                use.seen,
-                use.maybe,
+                seen,
+                use.maybe[: min(len(seen) >> 4, _MAYBE)],
+                use.starts,
+                use.order,
+                use.ordered,
                 use.buckets,
                 use.known,
                 use.only,
@@ -386,19 +391,23 @@ class _Buffers:
 
     def __init__(self, bands: int, tables: int, entries: int) -> None:
         """Take memory for rows with keys of so many bands, of which so many have tables."""
-        self._keys = np.empty(bands * _ROWS, np.uint64)
-        self.suspect = np.empty(_ROWS, np.uint8)
-        self.known = np.empty((_ROWS, tables), np.uint8)
-        self.only = np.empty((tables, _ROWS), np.uint32)
-        self.state = np.empty(_ROWS, np.uint8)
+        most = _most_rows(bands)
+        self._keys = np.empty(bands * most, np.uint64)
+        self.suspect = np.empty(most, np.uint8)
+        self.known = np.empty((most, tables), np.uint8)
+        self.only = np.empty((tables, most), np.uint32)
+        self.state = np.empty(most, np.uint8)
         self.listed = np.empty(tables + 1, np.int64)
         self.cursor = np.zeros(first_wins.CURSOR_COLUMNS, np.int64)
         self.marks = np.zeros(first_wins.MARKS, np.uint64)
         self.marked = np.zeros(first_wins.MARKS, np.uint32)
-        self.changed = np.zeros(first_wins.MARKS, np.uint64)
-        self.seen = np.zeros(_SEEN, np.uint32)
-        self.buckets = np.empty((2, _ROWS), np.uint64)
-        self.maybe = np.zeros(band_table.MAYBE, np.uint64)
+        self.changed = np.zeros(first_wins.CHANGED, np.uint64)
+        self.seen = np.empty(_places(most), np.uint32)
+        self.maybe = np.empty(_MAYBE, np.uint64)
+        self.starts = np.empty(band_table.RUNS + 1, np.uint32)
+        self.order = np.empty(most, np.uint32)
+        self.ordered = np.empty(most, np.uint64)
+        self.buckets = np.empty((2, most), np.uint64)
         self.scratch = np.empty(entries + band_table.PER_PAIR, np.uint64)
         # A row that waits marks up to a key a band, and a place for a mark is looked for until a free one is found.
         asked = max(min(_ASKED, first_wins.MARKS // 2 // tables), 1)
@@ -414,3 +423,19 @@ class _Buffers:
         whole = self._keys[: keys.size].reshape(keys.shape)
         whole[:] = keys
         return whole
+
+
+def _most_rows(bands: int) -> int:
+    """Return how many rows are looked at together at most."""
+    return min(_ROWS, max(_KEYS // max(bands, 1), 1))
+
+
+def _rows_together(rows: int, bands: int) -> int:
+    """Return how many of so many rows are looked at together: about equal parts."""
+    together = -(-rows // max(-(-rows // _most_rows(bands)), 1))
+    return together if together % _ALIASED else max(together - 4, 1)
+
+
+def _places(rows: int) -> int:
+    """Return the places that keys of so many rows may need while a batch enters a band, a power of two."""
+    return int(1 << max((rows + rows // 8).bit_length(), 6))

@@ -37,6 +37,7 @@ __all__ = [
     "ASK",
     "ASKED",
     "BAND",
+    "CHANGED",
     "CHANGES",
     "CURSOR_COLUMNS",
     "DONE",
@@ -66,9 +67,11 @@ UNDECIDED, KEEP, DROP, WAITING, FILTERED = range(5)
 
 MARKS = 1 << 14
 """Places for marks of keys. At most half of them may be taken: the caller limits how many rows wait at once."""
-_MARK_BITS = 14
+CHANGED = 1 << 15
+"""Places for keys that were added to. Where more than half are taken, all keys count as changed, which costs time only."""
 _AHEAD = 8  # rows between a prefetch and its use
-_0, _4 = np.uint64(0), np.uint64(4)
+_KEYS_AHEAD = 12  # rows between a prefetch of keys by which the table is asked for, and that
+_0, _4, _32 = np.uint64(0), np.uint64(4), np.uint64(32)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -76,9 +79,10 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 def _find_mark(marks: Any, key: Any, band: Any) -> Any:
     """Return (mark of a key of a band, where in *marks* it is or should be)."""
     mark = (((key >> np.uint64(16)) | np.uint64(1)) + (np.uint64(band) << np.uint64(48))) * _SPREAD
-    place = mark >> np.uint64(64 - _MARK_BITS)
+    last = np.uint64(marks.size - 1)
+    place = (mark >> _32) & last
     while marks[place] != _0 and marks[place] != mark:
-        place = (place + np.uint64(1)) & np.uint64(marks.size - 1)
+        place = (place + np.uint64(1)) & last
     return mark, place
 
 
@@ -299,6 +303,11 @@ def decide(
     """
     while cursor[SETTLED] < cursor[ANSWERED]:
         number = cursor[SETTLED]
+        if number + _KEYS_AHEAD < cursor[ANSWERED]:
+            ahead = asked[number + _KEYS_AHEAD]
+            for band in range(known.shape[1]):
+                if known[ahead, band] == 0:
+                    prefetch(keys, band * keys.shape[1] + ahead)
         if number + 4 < cursor[ANSWERED]:
             ahead = asked[number + 4]
             for at in range(_list_entered(keys, known, ahead, listed)):

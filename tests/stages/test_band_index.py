@@ -127,6 +127,17 @@ def test_resolve_asks_and_keeps_what_one_document_at_a_time_would(
         assert ours.asked == theirs.asked
 
 
+@pytest.mark.parametrize("first", [0, 2**32 - 65_536])
+@pytest.mark.parametrize(("values", "dropped"), [(3_000, 0.9), (60_000, 0.3), (10**9, 0.5)])
+def test_more_rows_than_are_looked_at_together(first: int, values: int, dropped: float) -> None:
+    """From 2**24 documents on rows are entered in the order of their partitions."""
+    index, reference = BandIndex(3, 4), Reference(3, 4)
+    keys = random_keys(7, 3, 65_536, values)
+    ours, theirs = Judge(first, dropped), Judge(first, dropped)
+    assert index.resolve(keys, first, ours).tolist() == reference.resolve(keys, first, theirs.one)
+    assert ours.asked == theirs.asked
+
+
 def test_a_page_that_comes_again_and_again_takes_one_entry_when_it_is_dropped() -> None:
     keys = np.full((21, 100_000), 5, np.uint64) * SPREAD
     index = BandIndex(21)
