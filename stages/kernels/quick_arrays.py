@@ -19,7 +19,7 @@ def read_arrays_in_registers() -> None:
     from numba.np import arrayobj
 
     make = arrayobj.make_array
-    plain, proxy = types.Array, cgutils._StructProxy.__init__  # type: ignore[attr-defined]  # noqa: SLF001
+    plain, proxy = types.Array, cgutils._StructProxy.__init__  # noqa: SLF001
     made: dict[Any, Any] = {}
 
     def make_array(kind: Any) -> Any:
