@@ -8,7 +8,11 @@ processor instead of the one at hand: without its wide registers signatures take
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 __all__ = ["bare_kernel", "inlined", "inner", "kernel"]
@@ -40,7 +44,7 @@ def inner(function: Function) -> Function:
 
     It is kept on disk with those that call it.
     """
-    return _compile(function, keep=False, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _compile(function, keep=False, _nrt=False, no_cpython_wrapper=True)
 
 
 def inlined(function: Function) -> Function:
@@ -48,7 +52,7 @@ def inlined(function: Function) -> Function:
 
     An array is handed on as seven numbers, so a call that LLVM leaves as one costs several nanoseconds.
     """
-    return _compile(function, keep=False, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
+    return _compile(function, keep=False, _nrt=False, no_cpython_wrapper=True, forceinline=True)
 
 
 def _compile(function: Function, *, keep: bool, **options: bool) -> Function:
@@ -56,8 +60,9 @@ def _compile(function: Function, *, keep: bool, **options: bool) -> Function:
 
     from corpusmill.stages.kernels.compile_cache import keep_compiled
 
+    _leave_scipy()
     try:
-        compiled: Any = njit(nogil=True, **options)(function)
+        compiled: Any = njit(nogil=True, no_cfunc_wrapper=True, **options)(function)
     except KeyError:  # a version of numba that does not know these options, which are not documented
         compiled = njit(nogil=True)(function)
     _without_constants(compiled)
@@ -65,6 +70,24 @@ def _compile(function: Function, *, keep: bool, **options: bool) -> Function:
         _close(compiled)
     result: Function = keep_compiled(compiled) if keep else compiled
     return result
+
+
+@functools.cache
+def _leave_scipy() -> None:
+    """Let numba look for SciPy without importing it, which takes 0.2 s, before a kernel does linear algebra (none does)."""
+    # Another version may do it otherwise, and numba takes a broken SciPy for none.
+    with suppress(Exception):
+        linalg: Any = importlib.import_module("numba.np.linalg")
+        ensure = linalg.ensure_blas
+
+        def ensure_blas() -> None:
+            arraymath = sys.modules.get("numba.np.arraymath")
+            if arraymath is None or hasattr(arraymath, "_HAVE_BLAS"):
+                ensure()
+            elif importlib.util.find_spec("scipy") is None:  # it is just being imported, and asks whether there is one
+                raise ImportError("scipy")
+
+        linalg.ensure_blas = ensure_blas
 
 
 def _close(dispatcher: Any) -> None:
