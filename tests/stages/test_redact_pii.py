@@ -18,7 +18,7 @@ from corpusmill.stages.redact_pii import (
 )
 
 DEFAULT = RedactPii().build()
-SIGNALS = ("pii_email", "pii_ip", "pii_phone", "pii_card", "pii_iban")
+SIGNALS = ("pii_email", "pii_ip", "pii_phone", "pii_card", "pii_iban", "pii_secret")
 
 
 def redacted(text: str) -> str:
@@ -182,7 +182,7 @@ def test_placeholders_are_as_many_as_the_signals_say(text: str) -> None:
     assert before.text == text
     assert before.signals == document.signals
     total = sum(document.signals[name] for name in SIGNALS)
-    names = ("EMAIL", "IP_ADDRESS", "PHONE", "CARD", "IBAN")
+    names = ("EMAIL", "IP_ADDRESS", "PHONE", "CARD", "IBAN", "SECRET")
     assert sum(document.text.count(f"<{name}>") for name in names) == total
     if not total:
         assert document.text == text
@@ -192,7 +192,14 @@ def test_too_much() -> None:
     document = Document(text="a@b.co 93.184.215.14 c@d.co")
     verdict = RedactPii(maximum_per_document=1, kinds=("email",)).build()(document)
     assert verdict == Drop("too_much_pii", 2, 1)
-    assert document.signals == {"pii_email": 2, "pii_ip": 1, "pii_phone": 0, "pii_card": 0, "pii_iban": 0}
+    assert document.signals == {
+        "pii_email": 2,
+        "pii_ip": 1,
+        "pii_phone": 0,
+        "pii_card": 0,
+        "pii_iban": 0,
+        "pii_secret": 0,
+    }
 
 
 @pytest.mark.parametrize(
