@@ -16,7 +16,7 @@ import numpy.typing as npt
 from corpusmill.stages.secret_forms import SECRET_FORMS
 from corpusmill.stages.text_buffers import TextBuffers
 
-__all__ = ["PHONE_WORDS", "Candidates", "find_candidates", "have_candidates"]
+__all__ = ["CALL", "PHONE_WORDS", "Candidates", "find_candidates", "have_candidates"]
 
 PHONE_WORDS = (
     *(
@@ -33,22 +33,13 @@ PHONE_WORDS = (
         "fon",
         "fax",
     ),
-    *(
-        "mobile",
-        "mobil",
-        "cell",
-        "móvil",
-        "cellulare",
-        "handy",
-        "whatsapp",
-        "hotline",
-        "телефон",
-        "тел",
-        "факс",
-        "هاتف",
-    ),
+    *("mobile", "mobil", "cell", "móvil", "cellulare", "handy", "whatsapp", "hotline", "desk"),
+    *("телефон", "тел", "факс", "هاتف"),
 )
 """Words in front of a number that make a phone number of it; those of languages without blanks are in the pattern."""
+CALL = r"(?:call|dial|phone|ring|reach|text)[ ](?:(?:me|us|him|her|them)[ ])?(?:on|at)"
+"""Pattern of what does so in an English sentence."""
+_CALL_ENDINGS = (" on", " at")
 _NUMBER_WORDS = ("number", "no", "nr")
 _RAREST_FIRST = "_-zJXQZKVYUGWHNFBIMRPDLECOSTA"  # the telling character of a prefix: rare in prose
 _LONGEST_PREFIX = 24
@@ -135,7 +126,7 @@ def _foreign_digits() -> npt.NDArray[np.bool_]:
 def _endings() -> npt.NDArray[np.uint8]:
     """Return which three letters may stand before a phone number, at `first << 10 | second << 5 | third`, `a` being 1."""
     endings = np.zeros(1 << 15, np.uint8)
-    for word in (*PHONE_WORDS, *_NUMBER_WORDS):
+    for word in (*PHONE_WORDS, *_NUMBER_WORDS, *_CALL_ENDINGS):
         last = [ord(letter) & 31 for letter in word[-3:]]
         if word[-3:].isascii():  # else the kernel lets them all pass
             endings[

@@ -15,7 +15,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Iterator
 
-from corpusmill.stages.pii_candidates import PHONE_WORDS, Candidates, find_candidates
+from corpusmill.stages.pii_candidates import CALL, PHONE_WORDS, Candidates, find_candidates
 from corpusmill.stages.secret_forms import PRIVATE_KEY, SECRET, is_example
 
 __all__ = [
@@ -53,13 +53,38 @@ _IPV6 = re.compile(
     r"(?<![\w:.])(?:[0-9A-Fa-f]{1,4}:){1,7}(?::?[0-9A-Fa-f]{1,4}){0,6}:{0,2}(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3})?(?![\w:])"
 )
 _VERSION_BEFORE = re.compile(
-    r"(?i)(?:\b(?:v|ver|vers|version\w*|versión|versão|версия|release|rel|firmware|build|update|section|chapter|rfc)"
-    r"[.:]?[ \t]*|[A-Za-z][A-Za-z_-]*[/=-]v?)\Z"
+    r"(?i)(?:\b(?:v|ver|vers|version\w*|versión|versão|версия|release|rel|rev|revision|firmware|build|update|upgrade|patch|section"
+    r"|chapter|rfc|driver|kernel|plugin|player|client|package|library|module|sdk|api|app|bios|runtime|framework|edition)"
+    r"[.:]?[ \t]*|[A-Za-z][A-Za-z0-9_-]*[/=<>~^-]{1,2}[ \t]?v?)\Z"
 )
-# Names of what has versions, with a blank between: of these words no address is the first thing that follows.
 _VERSION_AFTER = re.compile(
     r"(?i)[-+~_](?:alpha|beta|rc|dev|pre|post|final|release|snapshot|generic|hotfix|patch|build|sp)\d*\b"
 )
+# The name of a program, as in "iTunes 12.30.1.3": a word with a capital, before a number with a first part that versions have.
+_NAME_BEFORE = re.compile(r"(?<!\w)(?=[a-z]*[A-Z])([A-Za-z][A-Za-z0-9+-]*)[ \t]\Z")
+_NOT_A_PROGRAM = frozenset(
+    (
+        *(
+            "address",
+            "at",
+            "by",
+            "client",
+            "dns",
+            "from",
+            "gateway",
+            "host",
+            "ip",
+            "ipv4",
+            "is",
+            "node",
+            "peer",
+            "ping",
+        ),
+        *("proxy", "router", "server", "to", "user", "via"),
+    )
+)
+_HIGHEST_MAJOR = 30
+_BETWEEN_VERSIONS = re.compile(r"\s*(?:[,;/&–-]|and|or|to|through|until)?\s*")
 _CONTEXT = 24
 _SMALL = 20  # four parts below it are a version or a section number: 1 public address in 27,000 looks like that
 
@@ -95,7 +120,7 @@ _PHONE_FORMS = tuple(
     )
 )
 _PHONE_WORD = re.compile(
-    rf"(?i)(?:(?<!\w)(?:{'|'.join(PHONE_WORDS)})|電話|电话|電話番号|手机|携帯|전화)"
+    rf"(?i)(?:(?<!\w)(?:{'|'.join(PHONE_WORDS)}|{CALL})|電話|电话|電話番号|手机|携帯|전화)"
     r"(?:[ ]?(?:number|no|nr|n°|#))?(?:[.:：)]{1,3}\s{0,3}|[ \t]{0,3})"
     r"(\+?(?:\(\d{1,5}\)|\d{1,5})(?:[ .()/-]{0,2}\d{1,5}){1,6})(?![ .-]?\d|\w)"
 )
@@ -110,11 +135,21 @@ _NOT_A_PHONE = re.compile(
     r"|\+?\d+\.\d+\Z|\d{3}-\d{2}-\d{4}\Z|00\d+\Z|(?:(?:1[89]|20)\d{2}[ ./-]?)+\Z"
 )
 
+_OTHER_NUMBER = re.compile(
+    r"(?i)\b(?:part|item|order|invoice|serial|model|article|reference|ref|sku|isbn|issn|ssn|tracking|ticket|case|patent|lot|batch"
+    r"|catalog|catalogue|product)[ ]?(?:no|nr|number|code|id|#)?[.:#]{0,2}[ ]{0,2}\Z"
+)
+
 # --- card ------------------------------------------------------------------------------------------------------------
 _CARD = re.compile(
-    r"(?<![\w.,+-])(?:[0-9]{13,19}|[0-9]{4}([ -])(?:[0-9]{4}\1[0-9]{4}\1[0-9]{1,4}(?:\1[0-9]{3})?|[0-9]{6}\1[0-9]{4,5}))"
+    r"(?<![\w.,+-])(?:[0-9]{12,19}|[0-9]{4}([ -])(?:[0-9]{4}\1[0-9]{4}\1[0-9]{1,4}(?:\1[0-9]{3})?|[0-9]{6}\1[0-9]{4,5}))"
     r"(?!\w|[.,-]\d)"
 )
+_CARD_BEFORE = re.compile(
+    r"(?i)(?<!\w)(?:cards?|cc|visa|mastercard|amex|maestro|jcb|discover|kreditkarten?|karten?|carte|tarjeta|carta|cartão|карт\w{1,2})"
+    r"[^0-9\n]{0,24}\Z"
+)
+_CARD_CONTEXT = 40
 _ISSUERS = (
     # first digits from, to, lengths; ISO/IEC 7812 ranges as the card schemes publish them
     ("4", "4", (13, 16, 19)),
@@ -205,9 +240,13 @@ def find_ip_addresses(text: str, *, private: bool = False) -> Iterator[Span]:
 
 def ip_addresses_at(text: str, found: Candidates, *, private: bool) -> Iterator[Span]:
     """Yield the spans of the IP addresses that start at one of the candidates *found*."""
+    version_end = -1
     for match in _matches(_IPV4, text, found.ipv4):
-        if _is_ipv4(match.group(), private) and not _is_version(text, *match.span()):
-            yield match.span()
+        start, end = match.span()
+        if _is_version(text, start, end) or (version_end >= 0 and _is_between(text, version_end, start)):
+            version_end = end
+        elif _is_ipv4(match.group(), private):
+            yield start, end
     for match in _matches(_IPV6, text, found.ipv6):
         if _is_ipv6(match.group(), private):
             yield match.span()
@@ -226,7 +265,15 @@ def _matches(pattern: re.Pattern[str], text: str, positions: Iterable[int]) -> I
 def _is_version(text: str, start: int, end: int) -> bool:
     """Return whether the words around say that four numbers are a version."""
     before = text[max(start - _CONTEXT, 0) : start]
-    return _VERSION_BEFORE.search(before) is not None or _VERSION_AFTER.match(text, end) is not None
+    if _VERSION_BEFORE.search(before) or _VERSION_AFTER.match(text, end):
+        return True
+    name = _NAME_BEFORE.search(before) if int(text[start:end].partition(".")[0]) < _HIGHEST_MAJOR else None
+    return name is not None and name.group(1).lower() not in _NOT_A_PROGRAM
+
+
+def _is_between(text: str, end: int, start: int) -> bool:
+    """Return whether there is so little between two numbers that what one is, the other is too."""
+    return start - end <= _CONTEXT and _BETWEEN_VERSIONS.fullmatch(text, end, start) is not None
 
 
 def _is_ipv4(address: str, private: bool) -> bool:
@@ -274,7 +321,11 @@ def phones_at(text: str, starts: Iterable[int], spoken: Iterable[int]) -> Iterat
         for number, (firsts, form, least, most) in enumerate(_PHONE_FORMS):
             if text[start] in firsts and start >= done[number] and (match := form.match(text, start)):
                 digits = _count_digits(re.split("x|ext", match.group())[0])
-                if least <= digits <= most and not _NOT_A_PHONE.match(match.group()):
+                if (
+                    least <= digits <= most
+                    and not _NOT_A_PHONE.match(match.group())
+                    and not _is_other_number(text, start)
+                ):
                     yield match.span()
                     done[number] = match.end()
     after = 0
@@ -286,12 +337,17 @@ def phones_at(text: str, starts: Iterable[int], spoken: Iterable[int]) -> Iterat
                 yield match.span(1)
 
 
+def _is_other_number(text: str, start: int) -> bool:
+    """Return whether the word before says what else a number in a national form is."""
+    return text[start] != "+" and _OTHER_NUMBER.search(text[max(start - _CONTEXT, 0) : start]) is not None
+
+
 def _count_digits(number: str) -> int:
     return sum(character.isdigit() for character in number)
 
 
 def find_cards(text: str) -> Iterator[Span]:
-    """Yield the spans of payment card numbers: a known issuer, a length it uses, a valid check digit.
+    """Yield the spans of payment card numbers: a valid check digit, and a known issuer and a length it uses or a word for card.
 
     One number in ten passes the check digit alone, so 13 digits that are a valid EAN barcode count as that.
 
@@ -305,8 +361,13 @@ def cards_at(text: str, starts: Iterable[int]) -> Iterator[Span]:
     """Yield the spans of the card numbers that start at one of *starts*."""
     for match in _matches(_CARD, text, starts):
         digits = re.sub("[ -]", "", match.group())
-        if _has_issuer(digits) and luhn(digits) and not _is_barcode(digits):
+        if luhn(digits) and not _is_barcode(digits) and (_has_issuer(digits) or _is_called_card(text, match.start())):
             yield match.span()
+
+
+def _is_called_card(text: str, start: int) -> bool:
+    """Return whether a word for card stands before *start*."""
+    return _CARD_BEFORE.search(text[max(start - _CARD_CONTEXT, 0) : start]) is not None
 
 
 def _has_issuer(digits: str) -> bool:

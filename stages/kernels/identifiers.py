@@ -222,11 +222,11 @@ def _is_iban(data: Any, at: int, start: int, end: int) -> bool:
 
 @inner
 def _is_card(data: Any, at: int, start: int, end: int, foreign: Any, digits: int, after: int) -> bool:
-    """Return whether 13 digits follow at once, or four, four or six, and more, set off by blanks or hyphens."""
+    """Return whether 12 digits follow at once, or four, four or six, and more, set off by blanks or hyphens."""
     before = _byte(data, at - 1, start, end)
     if before in (43, 44, 45, 46) or _CLASS[before] & _WORD:
         return False
-    if digits >= 13:
+    if digits >= 12:
         return True
     separator = _byte(data, after, start, end)
     if digits != 4 or separator not in (32, 45):
