@@ -209,7 +209,7 @@ _PARTS = {
     "html_write": _Part("html_render:render", 3, _write),
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
-    "identifiers": _Part("identifiers:any_candidate", 9, _identify),
+    "identifiers": _Part("identifiers:any_candidate", 3, _identify),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
 }

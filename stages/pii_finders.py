@@ -58,9 +58,9 @@ _VERSION_BEFORE = re.compile(
     r"[.:]?[ \t]*|[A-Za-z][A-Za-z0-9_-]*[/=<>~^-]{1,2}[ \t]?v?)\Z"
 )
 _VERSION_AFTER = re.compile(
-    r"(?i)[-+~_](?:alpha|beta|rc|dev|pre|post|final|release|snapshot|generic|hotfix|patch|build|sp)\d*\b"
+    r"(?i)[-+~_](?:alpha|beta|rc|dev|pre|post|final|release|snapshot|generic|hotfix|patch|build|sp)\d{0,3}\b"
 )
-# The name of a program, as in "iTunes 12.30.1.3": a word with a capital, before a number with a first part that versions have.
+# The name of a program, as in "iTunes 12.30.1.3": a word with a capital, where the first part is low or the second 0.
 _NAME_BEFORE = re.compile(r"(?<!\w)(?=[a-z]*[A-Z])([A-Za-z][A-Za-z0-9+-]*)[ \t]\Z")
 _NOT_A_PROGRAM = frozenset(
     (
@@ -119,15 +119,19 @@ _PHONE_FORMS = tuple(
         ("0", _START, r"0[1-9](?:\.\d{2}){4}", _END, 10, 10),
     )
 )
+# Digits one by one, because groups of some digits in a row can be cut up in thousands of ways: a text of `+1234567/111…` took
+# 1,000 steps for each character. What is in no such shape is in no form.
+_ANY_NUMBER = r"\+?\(?\d(?:[ .()/-]{0,3}\d)"
+_PHONE_SHAPE = re.compile(rf"{_ANY_NUMBER}{{7,16}}{_EXTENSION}(?![.-]?\d|[\w@%])")
 _PHONE_WORD = re.compile(
     rf"(?i)(?:(?<!\w)(?:{'|'.join(PHONE_WORDS)}|{CALL})|電話|电话|電話番号|手机|携帯|전화)"
     r"(?:[ ]?(?:number|no|nr|n°|#))?(?:[.:：)]{1,3}\s{0,3}|[ \t]{0,3})"
-    r"(\+?(?:\(\d{1,5}\)|\d{1,5})(?:[ .()/-]{0,2}\d{1,5}){1,6})(?![ .-]?\d|\w)"
+    rf"({_ANY_NUMBER}{{6,14}})(?![ .-]?\d|\w)"
 )
 _WORD_BEFORE = (
     30  # characters from the start of a word for phone to the first digit, at most; 26 by the longest of each part
 )
-_NUMBER = 80  # characters from the first digit on that the pattern may look at
+_NUMBER = 100  # characters from the first digit on that the pattern may look at: the rest of a prefix, and 15 digits with gaps
 # Dates and years, decimals, US social security numbers (not a kind: they must not count as phones), and 00 with nothing
 # set off.
 _NOT_A_PHONE = re.compile(
@@ -267,7 +271,8 @@ def _is_version(text: str, start: int, end: int) -> bool:
     before = text[max(start - _CONTEXT, 0) : start]
     if _VERSION_BEFORE.search(before) or _VERSION_AFTER.match(text, end):
         return True
-    name = _NAME_BEFORE.search(before) if int(text[start:end].partition(".")[0]) < _HIGHEST_MAJOR else None
+    first, second, *_ = text[start:end].split(".")
+    name = _NAME_BEFORE.search(before) if int(first) < _HIGHEST_MAJOR or second == "0" else None
     return name is not None and name.group(1).lower() not in _NOT_A_PROGRAM
 
 
@@ -316,24 +321,30 @@ def phones_at(text: str, starts: Iterable[int], spoken: Iterable[int]) -> Iterat
 
     What has a form and is none, such as a date, does not hide a number that starts inside it.
     """
+    yield from dict.fromkeys([*_phones_by_form(text, starts), *_phones_by_word(text, spoken)])
+
+
+def _phones_by_form(text: str, starts: Iterable[int]) -> Iterator[Span]:
     done = [0] * len(_PHONE_FORMS)
     for start in starts:
+        if not _PHONE_SHAPE.match(text, start):
+            continue
         for number, (firsts, form, least, most) in enumerate(_PHONE_FORMS):
             if text[start] in firsts and start >= done[number] and (match := form.match(text, start)):
                 digits = _count_digits(re.split("x|ext", match.group())[0])
-                if (
-                    least <= digits <= most
-                    and not _NOT_A_PHONE.match(match.group())
-                    and not _is_other_number(text, start)
-                ):
+                is_phone = least <= digits <= most and not _NOT_A_PHONE.match(match.group())
+                if is_phone and not _is_other_number(text, start):
                     yield match.span()
                     done[number] = match.end()
-    after = 0
+
+
+def _phones_by_word(text: str, spoken: Iterable[int]) -> Iterator[Span]:
+    done = 0
     for digit in spoken:
-        match = _PHONE_WORD.search(text, max(after, digit - _WORD_BEFORE), digit + _NUMBER)
+        match = _PHONE_WORD.search(text, max(done, digit - _WORD_BEFORE), digit + _NUMBER)
         if match and match.start() < digit:
-            after = match.end()
-            if 7 <= _count_digits(match.group(1)) <= 15 and not _NOT_A_PHONE.match(match.group(1)):
+            done = match.end()
+            if not _NOT_A_PHONE.match(match.group(1)):
                 yield match.span(1)
 
 
