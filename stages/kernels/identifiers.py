@@ -59,7 +59,6 @@ _MANY = 16  # digits: one more than any phone number has
 _BEFORE_NUMBER = 8  # ASCII characters between a word for phone and the first digit
 _ADDRESS = 90  # bytes that an IPv6 address may take, and the pattern look at
 _1, _8 = np.uint64(1), np.uint64(8)
-_SMALL = 20  # of four parts below it, an IPv4 address is a version number
 
 
 @inner
@@ -153,26 +152,23 @@ def _is_email(data: Any, at: int, start: int, end: int) -> bool:
 
 @inner
 def _is_ipv4(data: Any, at: int, start: int, end: int) -> bool:
-    """Return whether four numbers up to 255 follow that are not all small, with nothing around that makes them a part."""
+    """Return whether four numbers of one to three digits follow, with nothing around that makes them a part."""
     if _is(data, at - 1, start, end, _WORD) or _byte(data, at - 1, start, end) == 46:
         return False
-    largest = 0
     for part in range(4):
-        value = digits = 0
+        digits = 0
         while digits < 4 and _is(data, at, start, end, _DIGITS):
-            value = value * 10 + np.int64(data[at]) - 48
             digits += 1
             at += 1
-        if not 1 <= digits <= 3 or value > 255:
+        if not 1 <= digits <= 3:
             return False
-        largest = max(largest, value)
         if part < 3:
             if _byte(data, at, start, end) != 46:
                 return False
             at += 1
     if _is(data, at, start, end, _WORD):
         return False
-    return largest >= _SMALL and not (_byte(data, at, start, end) == 46 and _is(data, at + 1, start, end, _DIGITS))
+    return not (_byte(data, at, start, end) == 46 and _is(data, at + 1, start, end, _DIGITS))
 
 
 @inner
