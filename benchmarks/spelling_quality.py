@@ -2,11 +2,11 @@
 
     python benchmarks/spelling_quality.py spelling_dev.jsonl.gz lid_dev.jsonl.gz english.parquet
 
-Misspellings are JSONL with `misspelling`, `correct` and `source` (Wikipedia's list of common misspellings and Aspell's test set are
-taken; the made-up ones of SymSpell are not). Each whose correction is one of the 20,000 most frequent words and stands in a news
-text is planted once, in place of that word in one of the texts, drawn from a fixed seed: it is fixed if the very word is there again,
-and damaged if another one is. What is changed in news (JSONL with `lang`, `level`, `text`) and in pages as they are is counted by words;
-not all of it is wrong, because pages have misspellings too: 100 changes are shown with their context to be judged by eye.
+Misspellings are JSONL with `misspelling`, `correct` and `source` (Wikipedia's list of common misspellings and Aspell's test set
+are taken; the made-up ones of SymSpell are not). Each whose correction is one of the 20,000 most frequent words and stands in a
+text is planted once, in place of that word, drawn from a fixed seed: it is fixed if the very word is there again, and damaged if
+another one is. What is changed in news (JSONL with `lang`, `level`, `text`) and in pages as they are is counted by words; not all
+of it is wrong, because pages have misspellings too: 100 changes are shown with their context, to be judged by eye.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _word_at(text: str, before: str) -> str:
 def changed(name: str, texts: list[str], apply: Apply) -> tuple[str, list[str]]:
     """Return a row of what is changed in *texts*, and every change with its context."""
     words = corrected = documents = 0
-    changes = []
+    changes: list[str] = []
     began = time.process_time()
     for text in texts:
         document = Document(text=text)

@@ -38,8 +38,14 @@ _LONGEST = 32  # letters; longer ones are not words, and cost the lookup most
 _FEWEST_WORDS = 20  # a rate of fewer words says nothing
 _FEWEST_ON_LINE = 2  # words, the unknown one with them: a line of one is a label or part of a list
 _STEM = 4  # letters that two unknown words share if they are forms of one term
+# A letter left out, two swapped or one doubled can happen to a word in one way for each letter, a wrong or added letter in 25: so
+# the former are as much likelier, where both kinds are as frequent (a noisy channel as of Kernighan, Church and Gale 1990).
+_PLAIN_SLIP = log10(25)
 _SHORT, _MIDDLE = 5, 8  # letters: below the one, both neighbours have to agree; below the other, one of them
-_SHORT_RANK, _MIDDLE_RANK = 1_000, 3_000  # a correction so short, or so long and without a neighbour, is among so many words
+_SHORT_RANK, _MIDDLE_RANK = (
+    1_000,
+    3_000,
+)  # a correction so short, or so long and without a neighbour, is among so many words
 
 
 class CorrectSpelling(DocumentStage, frozen=True, kw_only=True):
@@ -98,17 +104,18 @@ class CorrectSpelling(DocumentStage, frozen=True, kw_only=True):
         letters = "a-z" if self.language == "en" else re.escape("".join(dictionary.letters))
         shortest = min(self.minimum_length, self.minimum_corrected_length)
         word = re.compile(rf"{_BEFORE}[{letters}]{{{shortest},{_LONGEST}}}{_AFTER}")
-        derived = lru_cache(maxsize=1 << 16)(lambda text: is_derived(text, known) if self.language == "en" else False)
+        common = dictionary.common(self.common_words)
+        derived = lru_cache(maxsize=1 << 16)(lambda text: self.language == "en" and is_derived(text, known, common))
         corrector = _Corrector(dictionary, word, self)
 
         def apply(document: Document) -> Document:
             prose = document.text
             if _CODE_LINE.search(prose):
                 prose = "\n".join(line for line in prose.split("\n") if not _CODE_LINE.search(line))
-            words: list[str] = word.findall(prose)
-            unknown = {text for text in set(words).difference(known) if not derived(text)}
-            total = sum(len(text) >= self.minimum_length for text in words)
-            missed = sum(text in unknown for text in words if len(text) >= self.minimum_length) if unknown else 0
+            words = Counter(word.findall(prose))
+            unknown = {text for text in words if text not in known and not derived(text)}
+            total = sum([count for text, count in words.items() if len(text) >= self.minimum_length])
+            missed = sum([words[text] for text in unknown if len(text) >= self.minimum_length])
             rate = missed / max(total, 1)
             corrected = 0
             if unknown and self.mode == "correct" and total >= _FEWEST_WORDS and rate <= self.maximum_rate:
@@ -183,7 +190,8 @@ class _Corrector:
         scored = []
         for candidate in self._near(word):
             pairs, likely = self._dictionary.support(neighbours[0], candidate.word, neighbours[1])
-            scored.append((log10(max(candidate.count, 1)) + likely, pairs, candidate))
+            slip = _PLAIN_SLIP if _is_plain_slip(word, candidate.word) else 0.0
+            scored.append((log10(max(candidate.frequency, 1)) + likely + slip, pairs, candidate))
         scored.sort(key=lambda item: (-item[0], item[2].word))
         score, pairs, best = scored[0]
         if best.rank >= self._common or not _is_slip(word, best.word):
@@ -198,7 +206,7 @@ class _Corrector:
             return len(word) >= self._least_by_count
         if len(word) < _SHORT:
             return best.rank < _SHORT_RANK and neighbours > 0 and pairs == neighbours
-        return len(word) >= _MIDDLE or pairs > 0 or best.rank < _MIDDLE_RANK
+        return len(word) >= _MIDDLE or pairs > 0 or best.rank < _MIDDLE_RANK or _is_doubling(word, best.word)
 
 
 def _is_slip(word: str, candidate: str) -> bool:
@@ -211,3 +219,17 @@ def _is_inflection(word: str, candidate: str) -> bool:
     """Return whether the two differ by an ending, as an unknown plural and its singular do, or by a dropped final g."""
     shorter, longer = sorted((word, candidate), key=len)
     return longer.startswith(shorter) and longer[len(shorter) :] in ("s", "d", "r", "y", "n", "g")
+
+
+def _is_plain_slip(word: str, candidate: str) -> bool:
+    """Return whether *word* is *candidate* with a letter left out, two neighbours swapped or a letter doubled."""
+    if len(word) == len(candidate):
+        return sorted(word) == sorted(candidate)
+    return len(word) < len(candidate) or _is_doubling(word, candidate)
+
+
+def _is_doubling(word: str, candidate: str) -> bool:
+    """Return whether the two differ by a letter that is doubled in one and single in the other, the commonest slip of all."""
+    shorter, longer = sorted((word, candidate), key=len)
+    doubled = (at for at in range(1, len(longer)) if longer[at] == longer[at - 1])
+    return len(longer) == len(shorter) + 1 and any(longer[:at] + longer[at + 1 :] == shorter for at in doubled)

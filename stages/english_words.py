@@ -93,8 +93,11 @@ _DERIVED = (("er", "e"), ("ers", "e"), ("ier", "y"), ("iest", "y"), ("ily", "y")
 _PART = 3  # letters that each half of a compound needs
 
 
-def is_derived(word: str, known: Container[str]) -> bool:
-    """Return whether an unlisted *word* is a variant, a derivation or a compound of the words in *known*."""
+def is_derived(word: str, known: Container[str], common: Container[str]) -> bool:
+    """Return whether an unlisted *word* is a variant or a derivation of words in *known*, or a compound of *common* ones.
+
+    Of rare words too many misspellings can be put together: `sate` and `lite`.
+    """
     if any(variant in known for variant in spelling_variants(word)):
         return True
     for prefix in (*_PREFIXES, *_PREFIXES_SHORT):
@@ -106,7 +109,7 @@ def is_derived(word: str, known: Container[str]) -> bool:
     for ending, base in _DERIVED:
         if word.endswith(ending) and word[: -len(ending)] + base in known:
             return True
-    return any(word[:at] in known and word[at:] in known for at in range(_PART + 1, len(word) - _PART))
+    return any(word[:at] in common and word[at:] in common for at in range(_PART + 1, len(word) - _PART))
 
 
 def spelling_variants(word: str) -> list[str]:

@@ -24,7 +24,7 @@ class Candidate(NamedTuple):
     """A word that another may have been meant to be."""
 
     word: str
-    count: int
+    frequency: int
     rank: int
     """How many words of the dictionary are more frequent."""
 
@@ -38,6 +38,10 @@ class Dictionary:
         self.pairs = pairs
         counts = sorted(self.words.values(), reverse=True)
         self._rank = {count: rank for rank, count in reversed(list(enumerate(counts)))}
+
+    def common(self, words: int) -> set[str]:
+        """Return the *words* most frequent words, and those as frequent as the last of them."""
+        return {word for word, count in self.words.items() if self._rank[count] < words}
 
     @property
     def letters(self) -> Collection[str]:
