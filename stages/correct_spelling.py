@@ -41,6 +41,19 @@ _STEM = 4  # letters that two unknown words share if they are forms of one term
 # A letter left out, two swapped or one doubled can happen to a word in one way for each letter, a wrong or added letter in 25: so
 # the former are as much likelier, where both kinds are as frequent (a noisy channel as of Kernighan, Church and Gale 1990).
 _PLAIN_SLIP = log10(25)
+_ROWS = "qwertyuiop", "asdfghjkl", "zxcvbnm"
+_BESIDE = {frozenset(row[at : at + 2]) for row in _ROWS for at in range(len(row) - 1)} | {
+    frozenset((low[at], high[at + step]))
+    for high, low in (_ROWS[:2], _ROWS[1:])
+    for at in range(len(low))
+    for step in (0, 1)
+    if at + step < len(high)
+}
+"""Keys beside each other on the keyboard that English is typed with, in a row or one below the other."""
+_ALIKE = {
+    frozenset((one, other)) for group in ("aeiouy", "cksq", "sz", "gj", "dt", "fv") for one in group for other in group
+}
+"""Letters that are taken for each other by their sound."""
 _SHORT, _MIDDLE = 5, 8  # letters: below the one, both neighbours have to agree; below the other, one of them
 _SHORT_RANK, _MIDDLE_RANK = (
     1_000,
@@ -55,9 +68,11 @@ class CorrectSpelling(DocumentStage, frozen=True, kw_only=True):
     spelling variant nor a derivation nor a compound of known words, is the only form of it in the document (a repeated
     unknown word is a term or a name), stands in a line of known words, and one common word differs from it by a single edit
     that keeps the first letter or swaps it (3 % of misspellings miss it: Pollock and Zamora 1984) and is far more likely
-    than any other, by its count and by the words before and after. A word of less than 8 letters is corrected only where the
-    correction is known beside a neighbour, one of less than 5 only if beside both. Needs the extra `spelling`. Texts in other
-    languages have a high rate and are not touched.
+    than any other: by its count, by the words before and after, and by the slip, because a letter is sooner left out, doubled
+    or swapped than wrong or added. Where a letter is wrong or added, words of less than 8 letters are corrected only if it is
+    on a key beside or sounds alike. They also need a neighbour that the correction is known beside (or a very common
+    correction), those of less than 5 letters both. Needs the extra `spelling`. Texts in other languages have a high rate and
+    are not touched.
 
     Signals: `misspelling_rate`, unknown words / words of `minimum_length` (0 if there are none); `corrected`, words replaced.
     """
@@ -67,7 +82,7 @@ class CorrectSpelling(DocumentStage, frozen=True, kw_only=True):
 
     mode: Literal["annotate", "correct", "measure"] = "correct"
     """`annotate` writes the signals and leaves the text alone; `measure` is its former name. Risk of `correct`: rare words,
-    dialect and coinages become common words, 1 in 10,000 of clean pages."""
+    dialect and coinages become common words, 1 in 100,000 words of clean pages."""
     language: Literal["en", "other"] = "en"
     """`en` knows British and American spelling, derivations and compounds. For any other language name `other` and a
     `dictionary` with all the forms of its words."""
@@ -81,7 +96,7 @@ class CorrectSpelling(DocumentStage, frozen=True, kw_only=True):
     """Shorter words do not count for the rate. Risk of low values: short unknown words are often abbreviations."""
     minimum_corrected_length: Annotated[int, Meta(ge=3, le=32)] = 3
     """Shorter words are never corrected. Risk of low values: short words have many neighbours; of high ones: `teh` and
-    `wtih` stay. Every third planted misspelling that is corrected has less than 6 letters."""
+    `wtih` stay. Those of 3 and 4 letters are a twelfth of planted misspellings; a third of them is corrected."""
     maximum_rate: Annotated[float, Meta(ge=0, le=1)] = 0.1
     """Correct nothing in a document with a higher rate, or with fewer than 20 words to judge by, nor on a line with more.
     Risk of high values: other languages, dialects and tables are "corrected"."""
@@ -204,6 +219,8 @@ class _Corrector:
         """Return whether the neighbours speak for *best* as much as a word of that length needs."""
         if not self._dictionary.pairs:
             return len(word) >= self._least_by_count
+        if len(word) < _MIDDLE and not _is_plain_slip(word, best.word) and not _is_near_miss(word, best.word):
+            return False
         if len(word) < _SHORT:
             return best.rank < _SHORT_RANK and neighbours > 0 and pairs == neighbours
         return len(word) >= _MIDDLE or pairs > 0 or best.rank < _MIDDLE_RANK or _is_doubling(word, best.word)
@@ -226,6 +243,18 @@ def _is_plain_slip(word: str, candidate: str) -> bool:
     if len(word) == len(candidate):
         return sorted(word) == sorted(candidate)
     return len(word) < len(candidate) or _is_doubling(word, candidate)
+
+
+def _is_near_miss(word: str, candidate: str) -> bool:
+    """Return whether the wrong or added letter is a vowel for a vowel, a letter of like sound, or one from a key beside."""
+    at = next(
+        (at for at, (one, other) in enumerate(zip(word, candidate, strict=False)) if one != other), len(candidate)
+    )
+    if len(word) == len(candidate):
+        pair = frozenset((word[at], candidate[at]))
+        return pair in _BESIDE or pair in _ALIKE
+    around = word[max(at - 1, 0) : at] + word[at + 1 : at + 2]
+    return any(frozenset((word[at], letter)) in _BESIDE for letter in around)
 
 
 def _is_doubling(word: str, candidate: str) -> bool:
