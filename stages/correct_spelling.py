@@ -28,7 +28,7 @@ from corpusmill.stages.spelling_dictionary import Candidate, Dictionary, load_di
 __all__ = ["CorrectSpelling", "spelling_variants"]
 
 # A lower-case word that stands alone: not part of a compound, contraction, path, address, tag, call or quotation.
-_BEFORE = r"(?<![\w'’\"“‘`\-‐‑/@.#&=\\~+*<>$%^])"
+_NOT_BEFORE = r"[\w'’\"“‘`\-‐‑/@.#&=\\~+*<>$%^]"
 _AFTER = r"(?![\w'’\"”`\-‐‑/@=\\<>*_(\[]|[.:][\w/]|[ ]?[\[(]sic\b)"
 _CODE_LINE = re.compile(r"[{}<>=\\_|]|//|::")
 _ANY_WORD = re.compile(r"[^\W\d_]+")
@@ -118,7 +118,9 @@ class CorrectSpelling(DocumentStage, frozen=True, kw_only=True):
         known = dictionary.words
         letters = "a-z" if self.language == "en" else re.escape("".join(dictionary.letters))
         shortest = min(self.minimum_length, self.minimum_corrected_length)
-        word = re.compile(rf"{_BEFORE}[{letters}]{{{shortest},{_LONGEST}}}{_AFTER}")
+        # The first letter, then what is before it: a pattern that starts with a look behind is tried at every character.
+        first = rf"[{letters}](?<!{_NOT_BEFORE}[{letters}])"
+        word = re.compile(rf"{first}[{letters}]{{{shortest - 1},{_LONGEST - 1}}}{_AFTER}")
         common = dictionary.common(self.common_words)
         derived = lru_cache(maxsize=1 << 16)(lambda text: self.language == "en" and is_derived(text, known, common))
         corrector = _Corrector(dictionary, word, self)
@@ -159,11 +161,10 @@ class _Corrector:
         doubtful = sorted(word for word in unknown if len(word) >= self._shortest and self._near(word))
         if not doubtful:
             return text, 0
-        counts = Counter(_ANY_WORD.findall(text.lower()))
-        stems = Counter(word[:_STEM] for word in counts if word not in self._dictionary.words)
+        lower = text.lower()
         found: list[tuple[int, str, str]] = []
         for word in doubtful:
-            at = self._place(text, word) if counts[word] == 1 and stems[word[:_STEM]] == 1 else -1
+            at = self._place(text, word) if self._is_only_one(lower, word) else -1
             if at >= 0 and self._is_prose(text, at, unknown) and (best := self._best(text, at, word)):
                 found.append((at, word, best))
         parts, done = [], 0
@@ -171,6 +172,19 @@ class _Corrector:
             parts += [text[done:at], best]
             done = at + len(word)
         return "".join([*parts, text[done:]]), len(found)
+
+    def _is_only_one(self, lower: str, word: str) -> bool:
+        """Return whether *word* occurs once in the text, and no other unknown word that starts like it."""
+        stem, occurrences = word[:_STEM], 0
+        at = lower.find(stem)
+        while at >= 0:
+            match = None if at and _ANY_WORD.match(lower[at - 1]) else _ANY_WORD.match(lower, at)
+            if match and match.group() not in self._dictionary.words:
+                occurrences += 1
+                if occurrences > 1:
+                    return False
+            at = lower.find(stem, at + 1)
+        return True
 
     def _place(self, text: str, word: str) -> int:
         """Return where *word*, which occurs once, stands alone on a line that is not code, or -1."""
