@@ -3,10 +3,10 @@
     python benchmarks/spelling_quality.py spelling_dev.jsonl.gz lid_dev.jsonl.gz english.parquet
 
 Misspellings are JSONL with `misspelling`, `correct` and `source` (Wikipedia's list of common misspellings and Aspell's test set
-are taken; the made-up ones of SymSpell are not). Each whose correction is one of the 20,000 most frequent words and stands in a
-text is planted once, in place of that word, drawn from a fixed seed: it is fixed if the very word is there again, and damaged if
-another one is. What is changed in news (JSONL with `lang`, `level`, `text`) and in pages as they are is counted by words; not all
-of it is wrong, because pages have misspellings too: 100 changes are shown with their context, to be judged by eye.
+are taken; the made-up ones of SymSpell are not), if the correction is one of the 20,000 most frequent words. They are planted in
+place of that word, from a fixed seed: each once, and one a text. A misspelling is fixed if the very word is there again, and
+damaged if another one is. What is changed in news (JSONL with `lang`, `level`, `text`) and in pages as they are is counted by
+words; not all of it is wrong, because pages have misspellings too: 100 changes are shown with their context, to be judged by eye.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import random
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -32,8 +32,11 @@ from corpusmill.stages.spelling_dictionary import load_dictionary
 _SEED = 20_261_130
 _COMMON = 20_000
 _SHOWN = 100
+_LONGEST = 20_000  # characters of a text that something is planted in
 _WORD = re.compile(r"(?<![\w'’-])[a-z]+(?![\w'’-])")
 _SOURCES = ("Wikipedia", "Aspell")
+Planted = tuple[str, int, str, str]
+"""A text, a place in it, the misspelling that goes there, and the word that stands there."""
 
 
 def misspellings(path: Path) -> list[tuple[str, str]]:
@@ -46,31 +49,46 @@ def misspellings(path: Path) -> list[tuple[str, str]]:
     return [(wrong, right) for wrong, right in pairs if re.fullmatch("[a-z]{3,}", wrong) and right in common]
 
 
-def planted(pairs: list[tuple[str, str]], texts: list[str], apply: Apply) -> Iterator[str]:
-    """Yield rows of what became of *pairs*, each planted in one of *texts*, by the length of the misspelling."""
+def everywhere_once(pairs: list[tuple[str, str]], texts: list[str]) -> Iterator[Planted]:
+    """Yield each of *pairs* once, in a place where its correction stands."""
     chance = random.Random(_SEED)
     places: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for number, text in enumerate(texts):
         for match in _WORD.finditer(text):
             places[match.group()].append((number, match.start()))
-    outcomes: dict[str, Counter[str]] = defaultdict(Counter)
     for wrong, right in pairs:
-        if not places[right]:
-            continue
-        number, at = chance.choice(places[right])
-        clean = Document(text=texts[number])
-        apply(clean)
-        # What is changed elsewhere in the text is damage of its own; here only the planted place counts.
-        dirty = Document(text=texts[number][:at] + wrong + texts[number][at + len(right) :])
-        apply(dirty)
-        there = _word_at(dirty.text, texts[number][:at])
+        if places[right]:
+            number, at = chance.choice(places[right])
+            yield texts[number], at, wrong, right
+
+
+def one_a_text(pairs: list[tuple[str, str]], texts: list[str]) -> Iterator[Planted]:
+    """Yield one of *pairs* for each text, drawn by the words that it has: frequent words weigh more."""
+    chance = random.Random(_SEED)
+    ways: dict[str, list[str]] = defaultdict(list)
+    for wrong, right in pairs:
+        ways[right].append(wrong)
+    for text in texts:
+        found = [match for match in _WORD.finditer(text) if match.group() in ways]
+        if found:
+            match = chance.choice(found)
+            yield text, match.start(), chance.choice(ways[match.group()]), match.group()
+
+
+def outcomes(name: str, planted: Iterable[Planted], apply: Apply) -> Iterator[str]:
+    """Yield rows of what became of *planted* misspellings, by their length. What changes elsewhere in the text does not count."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for text, at, wrong, right in planted:
+        document = Document(text=text[:at] + wrong + text[at + len(right) :])
+        apply(document)
+        there = _word_at(document.text, text[:at])
         outcome = "fixed" if there == right else "left" if there == wrong else "damaged"
         for group in ("all", "3–4" if len(wrong) < 5 else "5–7" if len(wrong) < 8 else "8 and more"):
-            outcomes[group][outcome] += 1
+            counts[group][outcome] += 1
     for group in ("all", "3–4", "5–7", "8 and more"):
-        count = outcomes[group].total()
-        shares = " | ".join(f"{outcomes[group][name] / max(count, 1):.1%}" for name in ("fixed", "left", "damaged"))
-        yield f"| {group} | {count} | {shares} |"
+        count = counts[group].total()
+        shares = " | ".join(f"{counts[group][outcome] / max(count, 1):.1%}" for outcome in ("fixed", "left", "damaged"))
+        yield f"| {name} | {group} | {count} | {shares} |"
 
 
 def _word_at(text: str, before: str) -> str:
@@ -126,8 +144,10 @@ def main() -> None:
     news = [row["text"] for row in rows if row["lang"] == "en" and row["level"] == "document"]
     pages = pq.read_table(options.pages, columns=["text"]).column("text").to_pylist()
     pairs = misspellings(options.misspellings)
-    print("| letters | planted | fixed | left | damaged |\n|---|---:|---:|---:|---:|")
-    print(*planted(pairs, [text for text in news + pages if len(text) < 20_000], apply), sep="\n")
+    texts = [text for text in news + pages if len(text) < _LONGEST]
+    print("| planted | letters | count | fixed | left | damaged |\n|---|---|---:|---:|---:|---:|")
+    print(*outcomes("each misspelling once", everywhere_once(pairs, texts), apply), sep="\n")
+    print(*outcomes("one a text", one_a_text(pairs, texts), apply), sep="\n")
     print("\n| texts | documents | words | changed | share of words | MB/s |\n|---|---:|---:|---:|---:|---:|")
     results = [changed("clean news", news, apply), changed(options.pages.name, pages, apply)]
     print(*(row for row, _ in results), sep="\n")
