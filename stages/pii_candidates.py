@@ -1,7 +1,7 @@
 """Where identifiers may start in a text: the tables that the kernel reads, and what it says about strings and batches.
 
 A whole page is Python's business only where it has a candidate, and then the patterns are tried at the candidates alone. Of
-6,433 pages in many languages 4.4 % have one, of 1,657 long English ones 7.1 %.
+6,433 pages in many languages 4.5 % have one, of 1,657 long English ones 7.8 %.
 """
 
 from __future__ import annotations
