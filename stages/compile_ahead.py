@@ -193,12 +193,23 @@ def _index() -> None:
         index.resolve(keys, first, lambda *_: True)
 
 
+def _identify() -> None:
+    import pyarrow as pa
+
+    from corpusmill.stages.pii_candidates import find_candidates, have_candidates
+    from corpusmill.stages.text_buffers import text_buffers
+
+    find_candidates("one")
+    have_candidates(text_buffers(pa.array(["one"], pa.large_string())), private=False)
+
+
 _PARTS = {
     "html_read": _Part("html_tokens:tokenize", 6, _read),
     "html_find": _Part("html_select:complete_rows", 6.5, _find),
     "html_write": _Part("html_render:render", 3, _write),
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
+    "identifiers": _Part("identifiers:any_candidate", 3, _identify),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
 }

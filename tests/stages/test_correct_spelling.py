@@ -37,6 +37,7 @@ def corrected(apply: object, text: str) -> tuple[str, int, float]:
         ("occured", "occurred"),
         ("accomodation", "accommodation"),
         ("begining", "beginning"),
+        ("recieved", "received"),  # two letters swapped, rather than one wrong in relieved
     ],
 )
 def test_certain_slips_are_corrected(default: object, wrong: str, right: str) -> None:
@@ -66,7 +67,6 @@ def test_certain_slips_are_corrected(default: object, wrong: str, right: str) ->
         "carmaker",  # compound
         "wierd",  # weird or wired
         "shoppin",  # dialect
-        "recieved",  # or relieved
     ],
 )
 def test_others_are_left_alone(default: object, word: str) -> None:
@@ -113,6 +113,62 @@ def test_measuring_gives_the_same_rate_and_leaves_the_text(default: object) -> N
     measured = corrected(CorrectSpelling(mode="measure").build(), text)
     assert measured[:2] == (text, 0)
     assert measured[2] == corrected(default, text)[2] > 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("they agree wtih the plan", "they agree with the plan"),
+        ("one of teh most beautiful towns", "one of the most beautiful towns"),
+        ("we will mkae the best of it", "we will make the best of it"),
+        ("they know waht it means", "they know what it means"),
+    ],
+)
+def test_neighbours_decide_what_a_short_word_was_meant_to_be(default: object, wrong: str, right: str) -> None:
+    assert corrected(default, f"{PROSE}Then {wrong}.")[:2] == (f"{PROSE}Then {right}.", 1)
+    bare = wrong.split()[2] if "teh" in wrong else next(w for w in wrong.split() if w not in right.split())
+    assert corrected(default, f"{PROSE}Then: {bare}.")[1] == 0
+    long_only = CorrectSpelling(minimum_corrected_length=8).build()
+    assert corrected(long_only, f"{PROSE}Then {wrong}.")[1] == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "the influencers and the rockiest of the cosiest paths",  # derivations that no dictionary lists
+        "centered aluminum behavioral specialty cozy",  # American
+        "the definately operator, and definatelyness of it",  # two forms of one term
+        "les définitions importantes dans une chambre definately élégante produits",  # a line of another language
+    ],
+)
+def test_terms_variants_and_lines_of_another_language_stay(default: object, words: str) -> None:
+    assert corrected(default, f"{PROSE}\n{words}")[:2] == (f"{PROSE}\n{words}", 0)
+
+
+def test_annotate_is_measure() -> None:
+    text = f"{PROSE}Then definately came."
+    annotated = corrected(CorrectSpelling(mode="annotate").build(), text)
+    assert annotated == corrected(CorrectSpelling(mode="measure").build(), text)
+    assert annotated[2] > 0
+
+
+def test_another_language_by_its_files(tmp_path: Path) -> None:
+    words, pairs = tmp_path / "words.txt", tmp_path / "pairs.txt"
+    listed = {"die": 9000, "mühle": 700, "mahlt": 600, "das": 8000, "mehl": 500, "für": 9000, "alle": 800, "mahl": 300}
+    words.write_text("".join(f"{word} {count}\n" for word, count in listed.items()), "utf-8")
+    pairs.write_text("das mehl 90\nmehl für 80\ndie mühle 70\n", "utf-8")
+    prose = "die mühle mahlt das mehl für alle " * 5
+    settings_ = {"language": "other", "dictionary": str(words), "maximum_rate": 1.0, "minimum_length": 3}
+    stage = CorrectSpelling(**settings_, pairs=str(pairs))  # type: ignore[arg-type]
+    assert stage.resources() == (str(words), str(pairs))
+    assert corrected(stage.build(), f"{prose}und das mhel für alle")[0] == f"{prose}und das mehl für alle"
+    assert corrected(stage.build(), f"{prose}die mhel")[1] == 0
+    with pytest.raises(RecipeError, match="name its `dictionary`"):
+        CorrectSpelling(language="other").build()
+    with pytest.raises(RecipeError, match=r"pairs: there is no file"):
+        CorrectSpelling(pairs=str(tmp_path / "none")).build()
+    with pytest.raises(RecipeError, match="word word count"):
+        CorrectSpelling(dictionary=str(words), pairs=str(words)).build()
 
 
 def test_own_dictionary(tmp_path: Path) -> None:
