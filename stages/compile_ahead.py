@@ -193,12 +193,22 @@ def _index() -> None:
         index.resolve(keys, first, lambda *_: True)
 
 
+def _tell_languages() -> None:
+    import pyarrow as pa
+
+    from corpusmill.stages.language_engines import engine_for
+    from corpusmill.stages.text_buffers import text_buffers
+
+    engine_for("py3langid", 900)(text_buffers(pa.array(["one"])))
+
+
 _PARTS = {
     "html_read": _Part("html_tokens:tokenize", 6, _read),
     "html_find": _Part("html_select:complete_rows", 6.5, _find),
     "html_write": _Part("html_render:render", 3, _write),
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
+    "language": _Part("language_model:rank", 8, _tell_languages),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
 }

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from corpusmill.schemas import Document, Drop, RecipeError
-from corpusmill.stages.filter_language import _LABELS, FilterLanguage, _prepared, sample
+from corpusmill.stages.filter_language import FilterLanguage
+from corpusmill.stages.language_engines import LABELS
+from corpusmill.stages.language_samples import prepared, sample
 
 ENGLISH = (
     "The miller says that the flour is coarser than what people buy in town, but the bakers come back every week. "
@@ -54,10 +56,10 @@ def test_labels_are_those_of_the_engines() -> None:
     from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    assert set(LanguageIdentifier.from_model_file(MODEL_FILE).labels) == set(_LABELS["py3langid"].split())
+    assert set(LanguageIdentifier.from_model_file(MODEL_FILE).labels) == set(LABELS["py3langid"])
     factory = DetectorFactory()
     factory.load_profile(PROFILES_DIRECTORY)
-    assert {code.partition("-")[0] for code in factory.get_lang_list()} == set(_LABELS["langdetect"].split())
+    assert {code.partition("-")[0] for code in factory.get_lang_list()} == set(LABELS["langdetect"])
 
 
 @pytest.mark.parametrize(("text", "language"), [(ENGLISH, "en"), (GERMAN, "de"), (FRENCH, "fr")])
@@ -178,8 +180,8 @@ def test_sampling_looks_past_a_menu() -> None:
 
 
 def test_mostly_capitals_are_lowered() -> None:
-    assert _prepared("ACHTUNG, NEUE ÖFFNUNGSZEITEN ab Mai") == "achtung, neue öffnungszeiten ab mai"
-    assert _prepared("Neue Zeiten") == "Neue Zeiten"
+    assert prepared("ACHTUNG, NEUE ÖFFNUNGSZEITEN ab Mai") == "achtung, neue öffnungszeiten ab mai"
+    assert prepared("Neue Zeiten") == "Neue Zeiten"
 
 
 @pytest.mark.parametrize(
