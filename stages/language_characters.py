@@ -1,8 +1,9 @@
 """What the characters of this Python are, as kernels/language_sample.py reads it.
 
-These are Python's own `isupper`, `islower`, `isalpha`, `isspace` and `lower`, and the normal form of its `unicodedata`, because
-py3langid normalizes with that and a kernel must give the same; characters of a newer Unicode than the interpreter's are unassigned
-to both. Made in 0.2 s once per process: as long as reading it from a file would take that no other Python could use.
+These are Python's own `isupper`, `islower`, `isalpha`, `isspace` and `lower`, and the normal form of its `unicodedata`,
+because py3langid normalizes with that and a kernel must give the same; what is newer than the interpreter's Unicode is
+unassigned to both. Made in 0.2 s once per process: as long as reading it from a file would take that no other Python could
+use.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.stages.kernels.language_sample import ALPHABETIC, COMPOSES, IRREGULAR, LOWER, SPACE, UNSTABLE, UPPER
+from corpusmill.stages.kernels.language_sample import (
+    ALPHABETIC,
+    COMPOSED,
+    COMPOSES,
+    IRREGULAR,
+    LOWER,
+    SPACE,
+    UNSTABLE,
+    UPPER,
+)
 
 __all__ = ["Characters", "characters"]
 
@@ -51,9 +61,11 @@ def characters() -> Characters:
         if unicodedata.normalize("NFC", sign) != sign or code in _JAMO:
             bits |= UNSTABLE
         parts = unicodedata.decomposition(sign)
-        if parts and not parts.startswith("<") and not bits & UNSTABLE:
-            first, second = (int(part, 16) for part in parts.split())
-            composing.setdefault(second, []).append(first)
+        if parts and not parts.startswith("<"):
+            bits |= COMPOSED
+            if not bits & UNSTABLE:
+                first, second = (int(part, 16) for part in parts.split())
+                composing.setdefault(second, []).append(first)
         traits[code] = bits | unicodedata.combining(sign) << 8
     traits[list(composing)] |= COMPOSES
     pairs = sorted(first << 21 | second for second, firsts in composing.items() for first in firsts)

@@ -18,7 +18,18 @@ from corpusmill.schemas import RecipeError
 from corpusmill.stages.language_samples import prepared, sample, samples, text_at
 from corpusmill.stages.text_buffers import TextBuffers
 
-__all__ = ["ALIASES", "GROUP_OF", "LABELS", "NON_TEXT", "UNDETERMINED", "Engine", "Languages", "engine_for", "names_of"]
+__all__ = [
+    "ALIASES",
+    "GROUP_OF",
+    "LABELS",
+    "NON_TEXT",
+    "UNDETERMINED",
+    "Engine",
+    "Languages",
+    "best_two",
+    "engine_for",
+    "names_of",
+]
 
 Engine = Literal["py3langid", "langdetect", "pycld2"]
 
@@ -51,10 +62,11 @@ LABELS: dict[str, tuple[str, ...]] = {
     }.items()
 }
 """The codes that each engine can answer; a test compares them with the engines."""
-ALIASES = {
-    **{"nb": "no", "iw": "he", "in": "id", "fil": "tl", "jw": "jv", "cmn": "zh", "zh-cn": "zh", "zh-tw": "zh"},
-    **{"zh-Hant": "zh", "sr-ME": "sr"},
-}
+ALIASES = dict(
+    pair.split("=")
+    for pair in "nb=no iw=he in=id fil=tl jw=jv cmn=zh zh-cn=zh zh-tw=zh zh-Hant=zh sr-ME=sr".split()  # noqa: SIM905
+)
+"""Other names of languages, those of engines and those that people write."""
 _GROUPS = ("bs hr sr", "nn no", "id ms", "zh yue wuu", "ar ary arz", "el grc", "he hbo")
 GROUP_OF: dict[str, tuple[str, ...]] = {code: tuple(group.split()) for group in _GROUPS for code in group.split()}
 """Close relatives, by each of their codes."""
@@ -118,8 +130,8 @@ def best_two(probabilities: Probabilities, text: str) -> list[tuple[str, float]]
 def _py3langid(maximum_characters: int) -> Callable[[TextBuffers], Languages]:
     """Return py3langid's answers, those of `LanguageIdentifier.rank` with probabilities, by way of a kernel.
 
-    Probabilities are computed from whole numbers and in double precision; py3langid sums float32 in whatever order its library of
-    linear algebra takes, so its own differ in the fourth place now and then, and between machines.
+    Probabilities are computed from whole numbers and in double precision; py3langid sums float32 in whatever order its library
+    of linear algebra takes, so its own differ in the fourth place now and then, and between machines.
     """
     from corpusmill.stages.kernels.language_sample import BY_PYTHON, NO_LETTERS
     from corpusmill.stages.language_model import language_model
@@ -189,8 +201,8 @@ def _is_profile(path: Path) -> bool:
 def _pycld2() -> Probabilities:
     """Return the shares of a text's bytes that CLD2 takes for each language, up to three.
 
-    It refuses control characters and what is no character, which say nothing of a language; and it answers some scripts and jokes
-    (`xx-Goth`, `tlh`), which are no languages here.
+    It refuses control characters and what is no character, which say nothing of a language; and it answers some scripts and
+    jokes (`xx-Goth`, `tlh`), which are no languages here.
     """
     if find_spec("pycld2") is None:
         raise RecipeError("filter_language: engine pycld2 needs the extra: pip install 'corpusmill[pycld2]'")

@@ -1,8 +1,8 @@
 """py3langid's model, brought into a form that fits a processor's cache: see kernels/language_model.py.
 
-The model is read from the installed package, once per process (0.5 s, nearly all of it LZMA), and repacked (0.5 s); of the 67 MB that
-it has on disk and the 130 MB that py3langid needs for it, 19 MB stay. Rejected: keeping the repacked model on disk (a cache to
-invalidate, for a second per worker), and py3langid's own loop (seven times as slow; the reference that tests hold this against).
+The model is read from the installed package, once per process, nearly all of it LZMA, and repacked in as much time again; 19
+MB of it stay. Rejected: keeping the repacked model on disk (a cache to invalidate, for a second per worker), and py3langid's
+own loop (the reference that tests hold this against).
 """
 
 from __future__ import annotations
@@ -157,7 +157,8 @@ def _automaton(
     last = place_rows(order, bounds, byte, used, taken, bases)
 
     def state(numbers: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
-        return (bases[row_of[numbers]].astype(np.uint64) << np.uint64(17)) | features[numbers]
+        packed: npt.NDArray[np.uint64] = bases[row_of[numbers]].astype(np.uint64) << np.uint64(17) | features[numbers]
+        return packed
 
     exceptions = np.full(last + _BYTES, _EMPTY, np.uint64)
     exceptions[bases[row] + byte] = (bases[row].astype(np.uint64) << np.uint64(40)) | state(next_states[row, byte])

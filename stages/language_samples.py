@@ -1,6 +1,6 @@
 """What of a document is looked at to tell its language: a sample, without addresses, in lower case where it shouts, normalized.
 
-`sample` and `prepared` say it in Python; `samples` does the same to all texts of a batch with a kernel, and is held to it by tests.
+`sample` and `prepared` say it in Python; `samples` does the same to all texts of a batch with a kernel, which tests hold to it.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Naive Bayes over n-grams of bytes, as py3langid's model has it: the features of a text, what they speak for, and who wins.
 
-All of it waits for memory: the automaton that finds features has 39 MB, their weights have 57 MB as py3langid computes with them,
-and each step and each feature is another place. Rows of the automaton differ from the row of their last byte in 16 places of 256, and
-weights are the least of their language in four of five places: without these 9 and 8 MB are left. Microseconds for a sample of 1,240
-bytes on a core whose third-level cache is shared: the automaton 41, without what rows share 15, four parts of the text at once 6;
-weights 95 as rows of 142 numbers, 80 without the least ones, 55 if every row is touched first, so that the processor fetches many at
-once; 35 if the fullest rows stay rows.
+All of it waits for memory: the automaton that finds features has 39 MB, their weights have 57 MB in single precision, and each
+step and each feature is another place. Rows of the automaton differ from the row of their last byte in 16 places of 256, and
+weights are the least of their language in four of five places: without these 9 and 8 MB are left. Microseconds for a sample of
+1,240 bytes on a core whose third-level cache is shared: the automaton 41, without what rows share 15, four parts of the text
+at once 6; with weights as rows of 142 numbers 95 in all, without the least ones 81, 56 if every row is touched first, so that
+the processor fetches many at once, and 35 if the fullest rows stay rows.
 
-Sums are those of integers: weights are whole numbers of 1/512, logarithms of counts are rounded to 2^-30. So there is no order of
-summing, and no machine can differ.
+Sums are those of integers: weights are whole numbers of 1/512, logarithms of counts are rounded to 2^-30. So there is no order
+of summing, and no machine can differ.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def _step(state: np.uint64, before: np.uint8, byte: np.uint8, exceptions: Any, u
 def _visits(
     data: Any, start: np.uint64, end: np.uint64, memory: np.uint64, first: Any, exceptions: Any, usual: Any, found: Any
 ) -> np.uint64:
-    """Write the feature after each byte to *found* (0: none) in any order, and return how many there are.
+    """Write the feature after each byte to *found* (0: none), in any order, and return their number.
 
-    A long text is walked in four parts at once, because each step waits for the one before. The state depends on the last *memory*
-    bytes alone, so a part begins so many bytes early.
+    A long text is walked in four parts at once, because each step waits for the one before. The state depends on the last
+    *memory* bytes alone, so a part begins so many bytes early.
     """
     length = end - start
     part = length // _4

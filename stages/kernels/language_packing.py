@@ -1,4 +1,4 @@
-"""How py3langid's model is repacked when it is loaded: its weights without the least ones, its automaton without what rows share.
+"""How py3langid's model is repacked when it is loaded: weights without the least, rows without what they share.
 
 As whole arrays numpy took 2.8 s and 600 MB for the same.
 """
@@ -16,10 +16,10 @@ __all__ = ["differing", "memory_of", "place_rows", "place_weights", "survey_weig
 
 @bare_kernel
 def survey_weights(bits: Any, whole: Any, chance: Any, least: Any, common: Any) -> bool:
-    """Write the least weight of each column, and how common each feature is over all columns; return whether all are whole numbers.
+    """Write the least weight of each column, and how common each feature is; return whether all are whole numbers.
 
-    *bits* (features, columns) are float16 as they lie in memory; *whole* and *chance* say what they stand for: a multiple of the
-    unit (negative, or 1 where there is none) and its exponential.
+    *bits* (features, columns) are float16 as they lie in memory; *whole* and *chance* say what they stand for: a multiple of
+    the unit (negative, or 1 where there is none) and its exponential.
     """
     valid = True
     for row in range(bits.shape[0]):
@@ -35,10 +35,10 @@ def survey_weights(bits: Any, whole: Any, chance: Any, least: Any, common: Any) 
 def place_weights(
     bits: Any, whole: Any, least: Any, order: Any, full: int, length: int, rows: Any, weights: Any
 ) -> None:
-    """Write the rows of *bits*, in *order*, to *weights* without gaps, and where each begins to *rows*, with the end of the last.
+    """Write the rows of *bits*, in *order*, to *weights* without gaps, and where each begins and the last ends to *rows*.
 
-    A row with more than *full* weights above the least is kept whole, in *length* numbers; else its columns come first, two in a
-    number, then their weights.
+    A row with more than *full* weights above the least is kept whole, in *length* numbers; else its columns come first, two in
+    a number, then their weights.
     """
     at = 0
     for place in range(order.size):
@@ -65,11 +65,11 @@ def place_weights(
 
 @bare_kernel
 def place_rows(order: Any, bounds: Any, bytes_of: Any, used: Any, taken: Any, bases: Any) -> int:
-    """Choose a base for each row, so that its entries, at base + byte, fall on places that no other row uses; return the last base.
+    """Choose a base for each row, so that its entries, at base + byte, fall on places that no other uses; return the last base.
 
-    Rows come in *order*, the fullest first; row *r* has the entries `bytes_of[bounds[r] : bounds[r + 1]]`. No two rows share a base.
-    Places near the beginning are given up once a row did not fit a hundred times: packed to the last place it is a tenth smaller
-    and takes a thousand times as long.
+    Rows come in *order*, the fullest first; row *r* has the entries `bytes_of[bounds[r] : bounds[r + 1]]`. No two rows share a
+    base. Places near the beginning are given up once a row did not fit a hundred times: packed to the last place it is a tenth
+    smaller and takes a thousand times as long.
     """
     begin, last = 1, 0
     for row in order:
@@ -121,7 +121,7 @@ def memory_of(row_of: Any, next_states: Any, queue: Any, depth: Any, suffix: Any
     """Return after how many bytes a state is the same, wherever they began; -1 where that cannot be told.
 
     It is the depth of the automaton if that is one of Aho and Corasick: the state is the longest end of the text that begins a
-    feature, so a row leads elsewhere than the row of the state for all but its first byte only to states that are one byte longer,
+    feature, so a row leads elsewhere than that of the state for all but its first byte only to states that are one byte longer,
     each of them reached from one state. *depth* is -1 everywhere but 0 for the first state.
     """
     taken, size = 0, 1
