@@ -99,36 +99,26 @@ def language_model() -> LanguageModel:
     table = np.asarray(found.nb_ptc)
     if table.dtype != np.float16 or table.shape[1] > COLUMNS or len(table) >= _FEATURES:
         raise StageError(f"filter_language: py3langid's model is of another kind ({table.dtype} {table.shape})")
+    next_states, row_of = np.asarray(found.tk_nextmove).reshape(-1, _BYTES), np.asarray(found.tk_row).astype(np.int64)
+    outputs, names, prior = np.asarray(found.tk_output), found.nb_classes, found.nb_pc.astype(np.float64)
+    del found  # and each of its large parts as soon as it is repacked
     order, least, rows, weights = _weights(table.view(np.uint16))
+    del table
     number = np.empty(len(order), np.uint64)
     number[order] = np.arange(1, len(order) + 1)
-    outputs = np.asarray(found.tk_output)
     features = np.where(outputs >= 0, number[outputs], np.uint64(0))
-    labels = tuple(sorted(set(found.nb_classes)))
-    return LanguageModel(
-        labels,
-        *_automaton(
-            np.asarray(found.tk_nextmove).reshape(-1, _BYTES), np.asarray(found.tk_row).astype(np.int64), features
-        ),
-        rows,
-        weights,
-        least,
-        found.nb_pc.astype(np.float64),
-        _UNIT / LOG_UNIT,
-        np.array([labels.index(label) for label in found.nb_classes]),
-    )
+    automaton = _automaton(next_states, row_of, features)
+    labels = tuple(sorted(set(names)))
+    label_of = np.array([labels.index(label) for label in names])
+    return LanguageModel(labels, *automaton, rows, weights, least, prior, _UNIT / LOG_UNIT, label_of)
 
 
 def _weights(
     bits: npt.NDArray[np.uint16],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
     """Return the order of features, the least weight of each column, and where each feature's row begins among all weights."""
-    values = (
-        np.nan_to_num(
-            np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float64), nan=1.0, posinf=1.0, neginf=1.0
-        )
-        / _UNIT
-    )
+    numbers = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float64)
+    values = np.nan_to_num(numbers, nan=1.0, posinf=1.0, neginf=1.0) / _UNIT
     whole = np.where((values <= 0) & (values > -(1 << 16)) & (values == np.rint(values)), values, 1.0).astype(np.int64)
     least, common = np.zeros(bits.shape[1], np.int64), np.zeros(len(bits))
     if not survey_weights(bits, whole, np.exp(whole * _UNIT), least, common):
