@@ -62,11 +62,13 @@ class FilterLanguage(DocumentStage, frozen=True, kw_only=True):
     version: ClassVar[int] = 2
 
     engine: Engine = "py3langid"
-    """`py3langid` knows 140 labels, `langdetect` 54. langdetect is slower and sure of itself even on gibberish."""
+    """`py3langid` knows 140 labels, `pycld2` (needs the extra `pycld2`) 160, `langdetect` 54. CLD2 is right a little less often
+    in the languages that all three know, knows more of the others, and takes code for English; langdetect is sixty times as slow
+    and sure of itself even on gibberish."""
     keep: tuple[str, ...] = ()
     """ISO 639-1 codes of the languages to keep; empty measures all and drops none for its language. A language that the
     engine does not know comes out as a neighbour, often with a high score: py3langid takes Tibetan for Dzongkha,
-    Sindhi for Pashto, Wolof for Fula and Māori for Kikuyu."""
+    Sindhi for Pashto, Wolof for Fula and Māori for Kikuyu; pycld2 knows these four."""
     strict_groups: bool = False
     """Keep only the very languages named: by default `hr` accepts bs and sr too, because engines confuse them."""
     minimum_score: Annotated[float, Meta(ge=0, le=1)] = 0.5
@@ -75,15 +77,17 @@ class FilterLanguage(DocumentStage, frozen=True, kw_only=True):
     labels, tempered by the length of the sample: of clean documents of 300 characters 99 % score above 0.86 and none
     below 0.57, menus about 0.5 and more, code and mojibake below 0.2; short sentences spread over the whole range, so
     collections of them want a lower limit. For langdetect it is the mean over its sampling rounds, nearly always above
-    0.99, and high on gibberish too. Neither is fastText's probability: a threshold of FineWeb means something else."""
+    0.99, and high on gibberish too. For pycld2 it is the share of the sample that is in that language, so a limit of 0.5 drops
+    what is mostly something else. None is fastText's probability: a threshold of FineWeb means something else."""
     minimum_scores: tuple[str, ...] = ()
     """Other limits for single languages, as `"de=0.7"`; the language is the one found."""
     maximum_characters: Annotated[int, Meta(ge=50, le=100_000)] = 900
-    """How much of a document is looked at: a third each from its beginning, middle and end. On clean text 300 lose 1 in
-    500 answers and 600 none; time grows with it, and almost nothing else in this stage takes any."""
+    """How much of a document is looked at: a third each from its beginning, middle and end. Of 2,160
+    clean documents in 54 languages 300 characters tell 99.68 %, 600 99.86 % and 900 or 1,500 99.91 %, and what is
+    left is a close relative each time; time grows with it, and almost nothing else in this stage takes any."""
     drop_non_text: bool = True
-    """Drop what has no letters or what the engine takes for numbers, code or random strings; langdetect knows only the
-    first kind. False leaves such documents to `keep` and the score."""
+    """Drop what has no letters or what the engine takes for numbers, code or random strings; langdetect and pycld2 know
+    only the first kind. False leaves such documents to `keep` and the score."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
