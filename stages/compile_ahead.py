@@ -208,7 +208,7 @@ _PARTS = {
     "html_write": _Part("html_render:render", 3, _write),
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
-    "language": _Part("language_model:rank", 8, _tell_languages),
+    "language": _Part("language_model:rank", 6, _tell_languages),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
 }
