@@ -82,7 +82,7 @@ class FilterLanguage(DocumentStage, frozen=True, kw_only=True):
     minimum_scores: tuple[str, ...] = ()
     """Other limits for single languages, as `"de=0.7"`; the language is the one found."""
     maximum_characters: Annotated[int, Meta(ge=50, le=100_000)] = 900
-    """How much of a document is looked at: a third each from its beginning, middle and end. Of 2,160
+    """How much of a document is looked at: two thirds of it from the middle, and a sixth from each end. Of 2,160
     clean documents in 54 languages 300 characters tell 99.68 %, 600 99.86 % and 900 or 1,500 99.91 %, and what is
     left is a close relative each time; time grows with it, and almost nothing else in this stage takes any."""
     drop_non_text: bool = True

@@ -79,8 +79,11 @@ def _after(data: Any, at: np.uint64, end: np.uint64, characters: np.uint64) -> n
 
 @inner
 def _decoded(data: Any, at: np.uint64, end: np.uint64, codes: Any, count: np.uint64) -> np.uint64:
-    """Write the code points of a piece behind the *count* first of *codes*, as many as fit; return how many there are now."""
-    while at < end and count < np.uint64(codes.size):
+    """Write the code points of a piece behind the *count* first of *codes*, as many as fit; return how many there are now.
+
+    Only of bytes that are not UTF-8 there are more than have been counted. Two places are left for blanks.
+    """
+    while at < end and count + np.uint64(2) < np.uint64(codes.size):
         if data[at] < np.uint8(128):
             codes[count] = data[at]
             at += _1
@@ -97,12 +100,13 @@ def _sampled(data: Any, start: np.uint64, end: np.uint64, maximum: np.uint64, co
     length = np.uint64(0) if end - start <= maximum else _characters(data, start, end)
     if length <= maximum:
         return _decoded(data, start, end, codes, _0)
-    piece = maximum // _3
+    edge = maximum // np.uint64(6)
+    piece = maximum - edge - edge
     middle = (length - piece) // np.uint64(2)
-    first = _after(data, start, end, piece)
-    second = _after(data, first, end, middle - piece)
+    first = _after(data, start, end, edge)
+    second = _after(data, first, end, middle - edge)
     behind = _after(data, second, end, piece)
-    third = _after(data, behind, end, length - piece - middle - piece)
+    third = _after(data, behind, end, length - edge - middle - piece)
     count = _decoded(data, start, first, codes, _0)
     codes[count] = _BLANK
     count = _decoded(data, second, behind, codes, count + _1)
@@ -250,8 +254,8 @@ def prepare(
     """Write what the model is to be shown of each text to *out*, where it ends to *bounds* and READY or why not to *states*.
 
     *pages[page_of[code >> 7], code & 127]* says what a character is, *lower* in the same way how far its lower case is, and
-    *pairs* are the sorted `first << 21 | second` of characters that compose. *codes* has room for a sample, *out* for three
-    bytes a byte of the texts or four a character of their samples, whichever is less, and four more a text.
+    *pairs* are the sorted `first << 21 | second` of characters that compose. *codes* has room for a sample and two more, *out*
+    for three bytes a byte of the texts or four a character of their samples, whichever is less, and four more a text.
     """
     to = np.uint64(0)
     bounds[0] = 0

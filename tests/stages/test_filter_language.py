@@ -254,13 +254,19 @@ def test_settings_are_values() -> None:
 
 def test_sample_takes_beginning_middle_and_end() -> None:
     text = "a" * 1000 + "b" * 1000 + "c" * 1000
-    assert sample(text, 30) == "a" * 10 + " " + "b" * 10 + " " + "c" * 10
+    assert sample(text, 30) == "a" * 5 + " " + "b" * 20 + " " + "c" * 5
     assert sample(text, 3000) == text
 
 
-def test_sampling_looks_past_a_menu() -> None:
+@pytest.mark.parametrize("engine", ["py3langid", "langdetect", "pycld2"])
+def test_sampling_looks_past_menus(engine: str) -> None:
+    if engine == "pycld2":
+        pytest.importorskip("pycld2", reason="the extra pycld2 is not installed")
     menu = "Home About us Contact Products Services Blog Careers Press Login Register Cart Search Help Sitemap " * 5
-    assert judge_with()(menu + GERMAN * 40)[0]["language"] == "de"
+    judge = judge_with(engine=engine, keep=("de",))
+    for text in (menu + GERMAN * 40, GERMAN * 40 + menu, menu + GERMAN * 9 + menu):
+        assert judge(text)[0]["language"] == "de"
+        assert judge(text)[1] is None
 
 
 def test_mostly_capitals_are_lowered() -> None:

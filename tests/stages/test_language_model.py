@@ -121,6 +121,22 @@ def test_scores_are_those_of_double_precision() -> None:
         assert answer == best_two(lambda _, merged=merged: merged, data), text  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("maximum", [50, 900])
+def test_bytes_that_are_not_utf8_are_judged_within_bounds(maximum: int) -> None:
+    draw = random.Random(5)
+    raw = [
+        bytes(draw.choices((0x61, 0x80, 0xBF, 0xC3, 0xE2, 0xF0, 0xFF), k=draw.choice((1, 60, 3_000))))
+        for _ in range(300)
+    ]
+    raw += [b"\x80" * 5_000, b"\xff" * 5_000, (b"abc" + b"\x80" * 40) * 90, b"\xf0\x9f" * 900, b"A\xc3" * 800]
+    cells = pa.array(raw, pa.large_binary())
+    texts = text_buffers(pa.Array.from_buffers(pa.large_string(), len(raw), cells.buffers()))
+    for _, data, bounds, _ in samples(texts, maximum):
+        assert np.all(np.diff(bounds) <= 4 * (maximum + 4))
+        data[: bounds[-1]].tobytes().decode()
+    assert engine_for("py3langid", maximum)(texts).labels.min() >= -1
+
+
 def test_long_texts_are_walked_in_parts_without_a_difference() -> None:
     model = language_model()
     assert 1 < model.memory < 10
