@@ -12,7 +12,7 @@ probability is split at random between them, and a threshold on the larger half 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,6 @@ from corpusmill.stages.language_engines import (
     LABELS,
     NON_TEXT,
     UNDETERMINED,
-    Engine,
     Languages,
     engine_for,
     names_of,
@@ -62,7 +61,7 @@ class FilterLanguage(DocumentStage, frozen=True, kw_only=True):
     rewrites: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 2
 
-    engine: Engine = "py3langid"
+    engine: Literal["py3langid", "langdetect", "pycld2"] = "py3langid"
     """`py3langid` knows 140 labels, `pycld2` (needs the extra `pycld2`) 160, `langdetect` 54. CLD2 is right a little less often
     in the languages that all three know, knows more of the others, and takes code for English; langdetect is sixty times as slow
     and sure of itself even on gibberish."""
