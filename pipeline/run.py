@@ -56,7 +56,7 @@ _LIBRARIES = (
     "ahocorasick-rs",
     "xxhash",
 )
-_EXTRAS = ("trafilatura", "lxml", "justext", "symspellpy")  # the middle two are what trafilatura reads with
+_EXTRAS = ("trafilatura", "lxml", "justext", "symspellpy", "pycld2")  # lxml and justext are what trafilatura reads with
 
 
 def run(

@@ -203,6 +203,15 @@ def _identify() -> None:
     have_candidates(text_buffers(pa.array(["one"], pa.large_string())), private=False)
 
 
+def _tell_languages() -> None:
+    import pyarrow as pa
+
+    from corpusmill.stages.language_engines import engine_for
+    from corpusmill.stages.text_buffers import text_buffers
+
+    engine_for("py3langid", 900)(text_buffers(pa.array(["one"])))
+
+
 _PARTS = {
     "html_read": _Part("html_tokens:tokenize", 6, _read),
     "html_find": _Part("html_select:complete_rows", 6.5, _find),
@@ -210,6 +219,7 @@ _PARTS = {
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
     "identifiers": _Part("identifiers:any_candidate", 3, _identify),
+    "language": _Part("language_model:rank", 6, _tell_languages),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
 }

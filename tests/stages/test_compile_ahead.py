@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.stages import Deduplicate, StripHtml, compile_ahead
+from corpusmill.stages import Deduplicate, FilterLanguage, StripHtml, compile_ahead
 
-PARTS = sorted({*StripHtml().kernels, *StripHtml(output="markdown").kernels, *Deduplicate().kernels})
+STAGES = (StripHtml(), StripHtml(output="markdown"), Deduplicate(), FilterLanguage())
+PARTS = sorted({name for stage in STAGES for name in stage.kernels})
 RUN = """
 import sys
 from numba.core import event
@@ -30,7 +31,7 @@ class Listener(event.Listener):
 event.register("numba:compile", Listener())
 
 import pyarrow as pa
-from corpusmill.stages import Deduplicate, StripHtml
+from corpusmill.stages import Deduplicate, FilterLanguage, StripHtml
 
 page = (
     '<html lang="en"><head><title>Bread</title><link rel="canonical" href="/bread"><script type="application/ld+json">'
@@ -43,6 +44,8 @@ for output in ("text", "markdown"):
 words = [[f"w{number * of}" for number in range(200)] for of in (1, 2, 3)]
 texts = [" ".join((*words[number % 3], str(number % 100))) for number in range(900)]
 assert len(Deduplicate()(pa.record_batch({"text": pa.array(texts, pa.large_string())}))) == 3
+texts = ["e\\u0301 and www.example.org, " * 40, "SHORT TEXT", "1 2 3", None]
+assert len(FilterLanguage().judge(pa.record_batch({"text": pa.array(texts, pa.large_string())}))[1]) == 4
 print(*compiled)
 """
 

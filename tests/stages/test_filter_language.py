@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import msgspec
+import pyarrow as pa
 import pytest
 
-from corpusmill.schemas import Document, Drop, RecipeError
-from corpusmill.stages.filter_language import _LABELS, FilterLanguage, _prepared, sample
+from corpusmill.schemas import Document, Drop, RecipeError, signal_column
+from corpusmill.stages import language_engines
+from corpusmill.stages.filter_language import FilterLanguage
+from corpusmill.stages.language_engines import ALIASES, LABELS
+from corpusmill.stages.language_samples import prepared, sample
 
 ENGLISH = (
     "The miller says that the flour is coarser than what people buy in town, but the bakers come back every week. "
@@ -54,10 +61,10 @@ def test_labels_are_those_of_the_engines() -> None:
     from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    assert set(LanguageIdentifier.from_model_file(MODEL_FILE).labels) == set(_LABELS["py3langid"].split())
+    assert set(LanguageIdentifier.from_model_file(MODEL_FILE).labels) == set(LABELS["py3langid"])
     factory = DetectorFactory()
     factory.load_profile(PROFILES_DIRECTORY)
-    assert {code.partition("-")[0] for code in factory.get_lang_list()} == set(_LABELS["langdetect"].split())
+    assert {code.partition("-")[0] for code in factory.get_lang_list()} == set(LABELS["langdetect"])
 
 
 @pytest.mark.parametrize(("text", "language"), [(ENGLISH, "en"), (GERMAN, "de"), (FRENCH, "fr")])
@@ -159,6 +166,85 @@ def test_wrong_settings_are_refused_at_once(settings: dict[str, Any], words: str
         FilterLanguage(**settings)
 
 
+def test_pycld2_answers_shares_of_the_text() -> None:
+    pytest.importorskip("pycld2", reason="the extra pycld2 is not installed")
+    judge = judge_with(engine="pycld2")
+    signals, drop = judge(GERMAN * 2 + FRENCH * 2)
+    assert {signals["language"], signals["second_language"]} == {"de", "fr"}
+    assert signals["language_score"] + signals["second_language_score"] > 0.95
+    assert drop is None
+    for text, language in (
+        (ENGLISH.upper(), "en"),
+        (f"\x01{FRENCH}\ufffe\x07", "fr"),
+        ("村边的水磨坊建于1782年，", "zh"),
+    ):
+        assert judge(text)[0]["language"] == language
+    assert judge("שלום לכולם, זה טקסט בעברית")[0]["language"] == "he"
+    assert judge("12 34")[1] == Drop("not_text", 1.0, None, "zxx")
+    assert (
+        judge_with(engine="pycld2", keep=("mi",))("Kei te taha o te kāinga te mira wai, i hangaia i te tau 1782.")[1]
+        is None
+    )
+
+
+def test_labels_are_those_of_pycld2() -> None:
+    cld = pytest.importorskip("pycld2", reason="the extra pycld2 is not installed")
+    codes = {code for name, code in cld.LANGUAGES if name in cld.DETECTED_LANGUAGES}
+    ours = {ALIASES.get(code, code) for code in codes if not code.startswith(("xx-", "zz")) and code != "tlh"}
+    assert ours == set(LABELS["pycld2"])
+
+
+def test_an_engine_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language_engines, "find_spec", lambda _: None)
+    with pytest.raises(RecipeError, match=r"pip install 'corpusmill\[pycld2\]'"):
+        FilterLanguage(engine="pycld2").open()
+
+
+@pytest.mark.parametrize("engine", ["py3langid", "langdetect"])
+def test_batches_are_judged_like_documents(engine: str) -> None:
+    texts = [
+        ENGLISH,
+        GERMAN.upper(),
+        "",
+        "1 2",
+        "ok",
+        CROATIAN,
+        FRENCH + GERMAN,
+        "e\u0301" + FRENCH,
+        INDONESIAN[:40],
+        None,
+    ]
+    settings: dict[str, Any] = {"engine": engine, "keep": ("en", "hr", "de"), "minimum_scores": ("de=1.0",)}
+    batch = pa.record_batch({"text": pa.array(texts), "language": pa.array(["old"] * len(texts))})
+    out, verdicts = FilterLanguage(**settings).judge(batch)
+    for row, text in enumerate(texts):
+        signals, drop = judge_with(**settings)(text or "")
+        assert verdicts[row].as_py() == (None if drop is None else msgspec.structs.asdict(drop))
+        for name, value in signals.items():
+            found = out.column(signal_column(name))[row].as_py()
+            assert found == (pytest.approx(value, abs=1e-6) if isinstance(value, float) else value)
+
+
+def test_bosnian_croatian_and_serbian_are_one_unless_asked_otherwise() -> None:
+    for wanted in ("hr", "bs", "sr"):
+        assert judge_with(keep=(wanted,))(CROATIAN * 2)[1] is None
+    assert judge_with(keep=("sr",), strict_groups=True)(CROATIAN * 2)[1] is not None
+
+
+def test_a_sentence_of_each_engines_languages_in_capitals_and_in_a_menu(judge: Judge) -> None:
+    """A floor for quality: text written for this project, whole, in capitals, and between English menus."""
+    menu = "Home About us Contact Products Services Blog Careers Press Log in Register Cart Search Help Sitemap\n"
+    paths = sorted((Path(__file__).parent.parent / "cases" / "filter_language").glob("negative.json"))
+    cases = [case for path in paths for case in json.loads(path.read_text("utf-8"))]
+    documents = [case for case in cases if case["label"].startswith("document-")]
+    assert len(documents) > 8
+    for case in documents:
+        text, language = case["input"]["text"], case["signals"]["language"]
+        for form in (text, text.upper(), menu + text + menu, text[:200], menu + text[:300]):
+            signals, drop = judge(form)
+            assert (signals["language"], drop) == (language, None), form
+
+
 def test_settings_are_values() -> None:
     left, right = (FilterLanguage(keep=("en", "nb"), minimum_scores=("de=0.7",)) for _ in range(2))
     assert left == right
@@ -168,18 +254,24 @@ def test_settings_are_values() -> None:
 
 def test_sample_takes_beginning_middle_and_end() -> None:
     text = "a" * 1000 + "b" * 1000 + "c" * 1000
-    assert sample(text, 30) == "a" * 10 + " " + "b" * 10 + " " + "c" * 10
+    assert sample(text, 30) == "a" * 5 + " " + "b" * 20 + " " + "c" * 5
     assert sample(text, 3000) == text
 
 
-def test_sampling_looks_past_a_menu() -> None:
+@pytest.mark.parametrize("engine", ["py3langid", "langdetect", "pycld2"])
+def test_sampling_looks_past_menus(engine: str) -> None:
+    if engine == "pycld2":
+        pytest.importorskip("pycld2", reason="the extra pycld2 is not installed")
     menu = "Home About us Contact Products Services Blog Careers Press Login Register Cart Search Help Sitemap " * 5
-    assert judge_with()(menu + GERMAN * 40)[0]["language"] == "de"
+    judge = judge_with(engine=engine, keep=("de",))
+    for text in (menu + GERMAN * 40, GERMAN * 40 + menu, menu + GERMAN * 9 + menu):
+        assert judge(text)[0]["language"] == "de"
+        assert judge(text)[1] is None
 
 
 def test_mostly_capitals_are_lowered() -> None:
-    assert _prepared("ACHTUNG, NEUE ÖFFNUNGSZEITEN ab Mai") == "achtung, neue öffnungszeiten ab mai"
-    assert _prepared("Neue Zeiten") == "Neue Zeiten"
+    assert prepared("ACHTUNG, NEUE ÖFFNUNGSZEITEN ab Mai") == "achtung, neue öffnungszeiten ab mai"
+    assert prepared("Neue Zeiten") == "Neue Zeiten"
 
 
 @pytest.mark.parametrize(
