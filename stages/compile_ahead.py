@@ -193,6 +193,17 @@ def _index() -> None:
         index.resolve(keys, first, lambda *_: True)
 
 
+def _normalize() -> None:
+    from corpusmill.stages.normalize_text import NormalizeText
+    from corpusmill.stages.text_scan import TextScan
+
+    scan = TextScan(NormalizeText())
+    scan.is_idle(b"one")
+    scan.clean(b"one")
+    if scan.repair is not None:
+        scan.repair("\xe9".encode())
+
+
 _PARTS = {
     "html_read": _Part("html_tokens:tokenize", 6, _read),
     "html_find": _Part("html_select:complete_rows", 6.5, _find),
@@ -200,6 +211,7 @@ _PARTS = {
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
+    "normalize": _Part("text_cleaning:clean_blanks", 4, _normalize),
     "near_index": _Part("first_wins:decide", 5, _index),
 }
 
