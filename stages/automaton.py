@@ -22,7 +22,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Automaton", "UnknownSyntaxError", "compile_patterns", "members", "paged"]
+from corpusmill.stages.text_buffers import TextBuffers
+from corpusmill.stages.unicode_forms import FormTables, form_tables
+
+__all__ = ["Automaton", "UnknownSyntaxError", "compile_patterns", "found_in", "members", "paged"]
 
 _POINTS: Final = 0x110000
 _BEGIN: Final = _POINTS
@@ -65,7 +68,9 @@ class Automaton(NamedTuple):
 
 
 def compile_patterns(patterns: Iterable[str], in_lines: Sequence[re.Pattern[str]] = ()) -> Automaton:
-    r"""Return the automaton that finds any of *patterns* in a text, or of the compiled ones *in_lines* within one of its lines.
+    r"""Return the automaton that finds any of *patterns* in a text, or of the compiled ones *in_lines* in one of its lines.
+
+    A line is what `re` would be given of it: it ends with its line feed.
 
     Raises:
         UnknownSyntaxError: a pattern holds what is not understood.
@@ -101,6 +106,20 @@ def members(characters: str) -> npt.NDArray[np.bool_]:
     return found
 
 
+def found_in(texts: TextBuffers, automaton: Automaton, forms: FormTables | None = None) -> npt.NDArray[np.bool_]:
+    """Return of each text whether the automaton finds anything, or it is no UTF-8, or may not be in the form of *forms*.
+
+    The attributes of *forms* are with the automaton already.
+    """
+    from corpusmill.stages.kernels.text_scan import find_in_texts
+
+    roots, pairs = (forms or form_tables("none"))[1:]
+    found = np.empty(len(texts.starts), np.bool_)
+    states = np.uint32(automaton.start), np.uint32(automaton.end_class)
+    find_in_texts(*texts, automaton.page_of, automaton.pages, automaton.transitions, *states, roots, pairs, found)
+    return found
+
+
 class _Part(NamedTuple):
     """What Glushkov's construction knows of a part of a pattern; sets of positions are bit masks."""
 
@@ -118,6 +137,8 @@ class _Positions:
     def __init__(self) -> None:
         self.sets: list[Ranges] = []
         self.follow: list[int] = []
+        self.in_lines = 0
+        """Those of patterns of which a line feed can match the end alone."""
 
     def of_sequence(self, sequence: Any, within_line: bool) -> _Part:
         """Return the part that a parsed sequence makes."""
@@ -142,11 +163,11 @@ class _Positions:
         if operator == "MAX_REPEAT":
             return self._repeated(argument, within_line)
         ranges = _ranges_of(operator, argument)
-        if within_line and operator != "AT":
-            ranges = _intersection(ranges, _complement(((_LINE_FEED, _LINE_FEED),)))
+        bit = 1 << len(self.sets)
         self.sets.append(ranges)
         self.follow.append(0)
-        bit = 1 << (len(self.sets) - 1)
+        if within_line and operator != "AT":
+            self.in_lines |= bit
         return _Part(nullable=False, first=bit, last=bit)
 
     def _repeated(self, argument: Any, within_line: bool) -> _Part:
@@ -176,6 +197,7 @@ class _Positions:
 def _determinized(positions: _Positions, first: int, last: int) -> Automaton:
     """Return the automaton of sets of positions; those that hold one of *last* are state 0."""
     classes, masks = _classes(positions.sets)
+    masks[classes[_LINE_FEED]] &= ~positions.in_lines | last
     width = len(masks)
     begin, end = int(classes[_BEGIN]), int(classes[_END])
     numbers: dict[int, int] = {}
@@ -211,7 +233,7 @@ def _growing(numbers: dict[int, int]) -> Iterator[int]:
 
 def _classes(sets: list[Ranges]) -> tuple[npt.NDArray[np.uint8], list[int]]:
     """Return the class of every code point, and for each class the positions that match it, as a bit mask."""
-    distinct = list(dict.fromkeys(sets))
+    distinct = list(dict.fromkeys([*sets, ((_LINE_FEED, _LINE_FEED),)]))
     edges = np.unique([0, _BEGIN, _END, _END + 1, *(edge for ranges in distinct for a, b in ranges for edge in (a, b + 1))])
     member = np.zeros((len(distinct), len(edges)), np.bool_)
     for row, ranges in zip(member, distinct, strict=True):
@@ -225,7 +247,7 @@ def _classes(sets: list[Ranges]) -> tuple[npt.NDArray[np.uint8], list[int]]:
     positions_of: dict[Ranges, int] = {}
     for position, ranges in enumerate(sets):
         positions_of[ranges] = positions_of.get(ranges, 0) | 1 << position
-    masks = [sum(positions_of[distinct[at]] for at in np.flatnonzero(row)) for row in bits]
+    masks = [sum(positions_of.get(distinct[at], 0) for at in np.flatnonzero(row)) for row in bits]
     return classes, masks
 
 
@@ -289,10 +311,6 @@ def _complement(ranges: Ranges) -> Ranges:
     after = [0, *(b + 1 for _, b in ranges)]
     before = [*(a - 1 for a, _ in ranges), _POINTS - 1]
     return tuple((a, b) for a, b in zip(after, before, strict=True) if a <= b)
-
-
-def _intersection(one: Ranges, other: Ranges) -> Ranges:
-    return _complement(_union([_complement(one), _complement(other)]))
 
 
 def _bits(mask: int) -> Iterator[int]:

@@ -198,10 +198,21 @@ def _normalize() -> None:
     from corpusmill.stages.text_scan import TextScan
 
     scan = TextScan(NormalizeText())
-    scan.is_idle(b"one")
+    scan.is_done(b"one")
     scan.clean(b"one")
     if scan.repair is not None:
         scan.repair("\xe9".encode())
+
+
+def _emoji() -> None:
+    from corpusmill.stages.emoji_table import EmojiTable
+    from corpusmill.stages.text_buffers import text_buffers
+
+    import pyarrow as pa
+
+    table = EmojiTable("en")
+    table.may_have_emoji(text_buffers(pa.array(["one"])))
+    table.find("one")
 
 
 _PARTS = {
@@ -211,6 +222,7 @@ _PARTS = {
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
+    "emoji": _Part("emoji_search:find_emoji", 3, _emoji),
     "normalize": _Part("text_cleaning:clean_blanks", 4, _normalize),
     "near_index": _Part("first_wins:decide", 5, _index),
 }

@@ -12,7 +12,7 @@ Three of four texts of a crawl, once extracted, are as they should be. A scan ov
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -22,7 +22,7 @@ from corpusmill.schemas import Document, Drop
 from corpusmill.stages import text_cleaning as cleaning
 from corpusmill.stages.base import Apply, DocumentStage, Guard
 from corpusmill.stages.compile_ahead import compile_ahead
-from corpusmill.stages.encoding_repair import line_repair
+from corpusmill.stages.encoding_repair import line_repair, lines_of
 from corpusmill.stages.text_cleaning import Step, normalize_blanks, remove_invisible, unescape_entities
 from corpusmill.stages.text_scan import TextScan
 
@@ -40,6 +40,7 @@ class NormalizeText(DocumentStage, frozen=True, kw_only=True):
     """
 
     reasons: ClassVar[frozenset[str]] = frozenset({"empty"})
+    version: ClassVar[int] = 2
     signals: ClassVar[dict[str, pa.DataType]] = {"repaired": pa.bool_(), "replacement_share": pa.float32()}
     idle_signals: ClassVar[Mapping[str, Any]] = {"repaired": False, "replacement_share": 0.0}
 
@@ -94,21 +95,43 @@ class NormalizeText(DocumentStage, frozen=True, kw_only=True):
         compile_ahead(*self.kernels)
         scan = TextScan(self)
 
-        repair_line = line_repair() if self.repair_encoding else None
-        plain_steps = list(self._plain_steps())
+        plainly = self.plainly()
 
         def apply(document: Document) -> Document | Drop:
             try:
                 data, repaired = self._normalized(document.text.encode(), scan)
                 text = data.decode()
             except UnicodeEncodeError:  # surrogates, which a text of a batch cannot have
-                text, repaired = _normalized_plainly(document.text, repair_line, plain_steps)
+                text, repaired = plainly(document.text)
             document.text = text
             document.signals["repaired"] = repaired
             document.signals["replacement_share"] = text.count("\ufffd") / max(len(text), 1)
             return document if text and not text.isspace() else Drop("empty", 0.0)
 
         return apply
+
+    def plainly(self) -> Callable[[str], tuple[str, bool]]:
+        """Return the stage as steps on strings, without guard and kernels: what those are measured by, in tests too.
+
+        It gives a text as the steps leave it, and whether the repair of encodings changed it.
+        """
+        repair_line = line_repair() if self.repair_encoding else None
+        steps = list(self._plain_steps())
+
+        def normalized(text: str) -> tuple[str, bool]:
+            repaired = False
+            for _ in range(_ROUNDS):
+                before = text
+                if repair_line is not None:
+                    text = "".join(map(repair_line, lines_of(text)))
+                    repaired = repaired or text != before
+                for step in steps:
+                    text = step(text)
+                if text == before:
+                    break
+            return text, repaired
+
+        return normalized
 
     def _normalized(self, data: bytes, scan: TextScan) -> tuple[bytes, bool]:
         """Return a text as the steps leave it, and whether the repair of encodings changed it."""
@@ -120,10 +143,12 @@ class NormalizeText(DocumentStage, frozen=True, kw_only=True):
                 repaired = repaired or data != before
             if self.unescape_html != "never" and b"&" in data and b";" in data:
                 data = unescape_entities(data.decode(), keep_markup=self.unescape_html == "auto").encode()
+            if scan.is_done(data):
+                break
             data = scan.clean(data)
             if self.repeated_punctuation is not None:
                 data = cleaning.cut_punctuation(self.repeated_punctuation)(data.decode()).encode()
-            if data == before or scan.is_idle(data):
+            if data == before or scan.is_done(data):
                 break
         return data, repaired
 
@@ -145,18 +170,3 @@ class NormalizeText(DocumentStage, frozen=True, kw_only=True):
             yield cleaning.cut_blank_lines(self.blank_lines)
         if self.repeated_punctuation is not None:
             yield cleaning.cut_punctuation(self.repeated_punctuation)
-
-
-def _normalized_plainly(text: str, repair_line: Step | None, steps: Sequence[Step]) -> tuple[str, bool]:
-    """Return what `_normalized` does, of any string and without a kernel: what that is measured by."""
-    repaired = False
-    for _ in range(_ROUNDS):
-        before = text
-        if repair_line is not None:
-            text = "\n".join(map(repair_line, text.split("\n")))
-            repaired = repaired or text != before
-        for step in steps:
-            text = step(text)
-        if text == before:
-            break
-    return text, repaired

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.stages import text_cleaning as cleaning
-from corpusmill.stages.automaton import Automaton, compile_patterns, members, paged
+from corpusmill.stages.automaton import Automaton, compile_patterns, found_in, members, paged
 from corpusmill.stages.encoding_repair import SEGMENT, damage_patterns, has_long_line, text_repair
 from corpusmill.stages.text_buffers import TextBuffers
-from corpusmill.stages.unicode_forms import FormTables, form_tables
+from corpusmill.stages.unicode_forms import form_tables
 
 if TYPE_CHECKING:
     from corpusmill.stages.normalize_text import NormalizeText
@@ -31,6 +31,8 @@ _LONGEST_RUN: Final = 8
 """Equal marks in a row that are taken for too many, if more are allowed: each takes a state of its own."""
 _NOTHING: Final = r"\Z\A"
 """A pattern that is never found."""
+_NOT_IDLE: Final = (r"\A\s*\Z", "\ufffd")
+"""What no step changes, and is to be dropped or measured all the same."""
 
 
 class TextScan:
@@ -40,7 +42,9 @@ class TextScan:
         damage = damage_patterns() if settings.repair_encoding else []
         self._settings = settings
         self._forms = form_tables(settings.unicode_form)
-        self._everything = compile_patterns(_patterns(settings), damage).with_attributes(self._forms.attributes)
+        changes = list(_patterns(settings))
+        self._changes = compile_patterns(changes, damage).with_attributes(self._forms.attributes)
+        self._not_idle = compile_patterns([*changes, *_NOT_IDLE], damage).with_attributes(self._forms.attributes)
         self._form_only = compile_patterns([_NOTHING]).with_attributes(self._forms.attributes)
         self._characters = _character_table(settings)
         self._stack = compile_patterns([f"[{cleaning.combining_marks()}]{{{cleaning.MOST_MARKS + 1}}}"])
@@ -49,15 +53,18 @@ class TextScan:
 
     def busy(self, texts: TextBuffers) -> npt.NDArray[np.bool_]:
         """Return of each text whether a step may change it, or it is empty, or holds U+FFFD, or is not UTF-8."""
-        found = _found(texts, self._everything, self._forms)
+        return self._found(texts, self._not_idle)
+
+    def _found(self, texts: TextBuffers, automaton: Automaton) -> npt.NDArray[np.bool_]:
+        found = found_in(texts, automaton, self._forms)
         if self._settings.repair_encoding:  # pieces of a line begin as lines do, and the automaton knows of no pieces
             for row in np.flatnonzero(texts.ends - texts.starts > SEGMENT):
                 found[row] |= has_long_line(texts.data[texts.starts[row] : texts.ends[row]].tobytes())
         return found
 
-    def is_idle(self, data: bytes) -> bool:
+    def is_done(self, data: bytes) -> bool:
         """Return whether no step changes a text, if the scan can tell."""
-        return not self.busy(_one_text(data))[0]
+        return not self._found(_one_text(data), self._changes)[0]
 
     def clean(self, data: bytes) -> bytes:
         """Return a text as the steps on characters, normalization and the steps on blanks and lines leave it."""
@@ -67,9 +74,9 @@ class TextScan:
         if self._characters is not None:
             out = np.empty(len(data), np.uint8)
             data = out[: clean_characters(np.frombuffer(data, np.uint8), *self._characters, out)].tobytes()
-        if settings.unicode_form != "none" and _found(_one_text(data), self._form_only, self._forms)[0]:
+        if settings.unicode_form != "none" and found_in(_one_text(data), self._form_only, self._forms)[0]:
             text = data.decode()
-            if _found(_one_text(data), self._stack, self._forms)[0]:
+            if found_in(_one_text(data), self._stack, self._forms)[0]:
                 text = cleaning.cut_stacks(text)
             data = unicodedata.normalize(settings.unicode_form, text).encode()
         if settings.white_space or settings.blank_lines is not None:
@@ -81,9 +88,7 @@ class TextScan:
 
 
 def _patterns(settings: NormalizeText) -> Iterator[str]:
-    """Yield patterns that say where the steps may find something to do, and which texts are not passed over anyway."""
-    yield r"\A\s*\Z"
-    yield "\ufffd"
+    """Yield patterns that say where the steps may find something to do."""
     if settings.unescape_html != "never":
         yield "&[#0-9A-Za-z]+;"
     if settings.line_separators:
@@ -137,17 +142,6 @@ def _character_table(settings: NormalizeText) -> tuple[npt.NDArray[Any], npt.NDA
 def _one_text(data: bytes) -> TextBuffers:
     """Return the buffers of one text."""
     return TextBuffers(np.frombuffer(data, np.uint8), _START, _frozen(np.array([len(data)])))
-
-
-def _found(texts: TextBuffers, automaton: Automaton, forms: FormTables) -> npt.NDArray[np.bool_]:
-    """Return of each text whether the automaton finds anything, or the text may not be normalized."""
-    from corpusmill.stages.kernels.text_scan import find_in_texts
-
-    found = np.empty(len(texts.starts), np.bool_)
-    states = np.uint32(automaton.start), np.uint32(automaton.end_class)
-    tables = automaton.page_of, automaton.pages, automaton.transitions
-    find_in_texts(*texts, *tables, *states, forms.roots, forms.pairs, found)
-    return found
 
 
 def _frozen(array: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -13,7 +13,7 @@ import numpy as np
 from corpusmill.stages.kernels import bare_kernel, inlined
 from corpusmill.stages.unicode_forms import ALWAYS, MAYBE
 
-__all__ = ["decoded", "find_in_lines", "find_in_texts", "size_of"]
+__all__ = ["INVALID", "decoded", "find_in_lines", "find_in_texts", "size_of"]
 
 _1, _2, _3, _4 = (np.uint64(number) for number in (1, 2, 3, 4))
 _7, _127 = np.uint64(7), np.uint64(127)
@@ -23,38 +23,39 @@ _ALWAYS, _MAYBE = np.uint32(ALWAYS), np.uint32(MAYBE)
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _53, _21 = np.uint64(53), np.uint64(21)
 _STACK = 30  # combining marks in a row that a text may have: see normalize_text.py
-_INVALID = np.uint64(0xFFFFFFFF)
+INVALID = np.uint64(0xFFFFFFFF)
+"""Stands for a code point where the bytes are none in UTF-8."""
 _FEED = np.uint8(10)
 
 
 @inlined
 def decoded(data: Any, at: np.uint64, end: np.uint64) -> np.uint64:
-    """Return the code point at *at*, where a byte of 0x80 or more is; _INVALID if it is none in UTF-8."""
+    """Return the code point at *at*, where a byte of 0x80 or more is; INVALID if it is none in UTF-8."""
     first = np.uint64(data[at])
     if first < 0xE0:
         if first < 0xC2 or at + _1 >= end or data[at + _1] & 0xC0 != 0x80:
-            return _INVALID
+            return INVALID
         return (first & np.uint64(0x1F)) << np.uint64(6) | np.uint64(data[at + _1] & 0x3F)
     if first < 0xF0:
         if at + _2 >= end or data[at + _1] & 0xC0 != 0x80 or data[at + _2] & 0xC0 != 0x80:
-            return _INVALID
+            return INVALID
         code = (
             (first & np.uint64(0x0F)) << np.uint64(12)
             | np.uint64(data[at + _1] & 0x3F) << np.uint64(6)
             | np.uint64(data[at + _2] & 0x3F)
         )
-        return _INVALID if code < 0x800 or 0xD800 <= code < 0xE000 else code
+        return INVALID if code < 0x800 or 0xD800 <= code < 0xE000 else code
     if at + _3 >= end or first > 0xF4:
-        return _INVALID
+        return INVALID
     if data[at + _1] & 0xC0 != 0x80 or data[at + _2] & 0xC0 != 0x80 or data[at + _3] & 0xC0 != 0x80:
-        return _INVALID
+        return INVALID
     code = (
         (first & _7) << np.uint64(18)
         | np.uint64(data[at + _1] & 0x3F) << np.uint64(12)
         | np.uint64(data[at + _2] & 0x3F) << np.uint64(6)
         | np.uint64(data[at + _3] & 0x3F)
     )
-    return _INVALID if code < 0x10000 or code > 0x10FFFF else code
+    return INVALID if code < 0x10000 or code > 0x10FFFF else code
 
 
 @inlined
@@ -130,7 +131,7 @@ def _finds(
             starter = code
         else:
             code = decoded(data, at, end)
-            if code == _INVALID:
+            if code == INVALID:
                 return True
             entry = pages[page_of[code >> _7], code & _127]
             state = transitions[state + (entry & _CLASS)]
@@ -168,27 +169,25 @@ def find_in_lines(
 ) -> int:
     """Write start and end of each line of *data* in which the automaton finds something to *bounds*; return how many.
 
-    *data* is UTF-8. A line starts as a text does. *bounds* needs a row for each line.
+    *data* is UTF-8. A line starts as a text does, and ends behind its line feed. *bounds* needs a row for each line.
     """
     count = 0
-    at, end = np.uint64(0), np.uint64(data.size)
-    state, begin = first_state, np.uint64(0)
+    at, begin, end = np.uint64(0), np.uint64(0), np.uint64(data.size)
+    state = first_state
     while at < end:
         code = np.uint64(data[at])
         size = _1
         if code >= 0x80:
             code = decoded(data, at, end)
             size = size_of(code)
-        elif code == 10:
-            at += _1
-            begin, state = at, first_state
-            continue
         at += size
         state = transitions[state + (pages[page_of[code >> _7], code & _127] & _CLASS)]
         if state == 0:
-            while at < end and data[at] != _FEED:
+            while at < end and data[at - _1] != _FEED:
                 at += _1
             bounds[count, 0], bounds[count, 1] = begin, at
             count += 1
-            state = first_state
+        elif code != 10:
+            continue
+        begin, state = at, first_state
     return count
