@@ -45,7 +45,9 @@ SETTINGS = [
     NormalizeText(white_space=False, unicode_form="none", blank_lines=2),
     NormalizeText(repair_encoding=False, control_characters=False, line_separators=False, keep_tabs=False),
     NormalizeText(zero_width=False, blank_lines=None, repeated_punctuation=1),
-    NormalizeText(repair_encoding=False, white_space=False, zero_width=False, blank_lines=None, control_characters=False),
+    NormalizeText(
+        repair_encoding=False, white_space=False, zero_width=False, blank_lines=None, control_characters=False
+    ),
 ]
 FTFY = ftfy.TextFixerConfig(
     unescape_html=False,
@@ -60,17 +62,76 @@ FTFY = ftfy.TextFixerConfig(
 """What ONLY_REPAIR says, in ftfy's words."""
 
 WORDS = [
-    *("the mill", "schön", "voilà", "à la mode", "naïve “quotes”", "it’s", "Ærø", "Größe 5 °C", "ŻÓŁĆ", "ação", "l’été", "£5", "½"),
-    *("мельница", "Ελλάδα ύδωρ", "می‌خواهم", "השלום", "हिन्दी क्‍ष", "বাংলা কো", "தமிழ் கொ", "ไทยน้ำ", "မြန်မာ", "ខ្មែរ", "日本語。", "한국어"),
-    *("👩‍⚕️ ok", "😀", "café", "Việt ngữ", "ق‍", "<b>", "a&b", "AT&T;", "1 × 2", "«x»", "œuvre", "Œ", "β€", "Ã", "Â "),
+    *(
+        "the mill",
+        "schön",
+        "voilà",
+        "à la mode",
+        "naïve “quotes”",
+        "it’s",
+        "Ærø",
+        "Größe 5 °C",
+        "ŻÓŁĆ",
+        "ação",
+        "l’été",
+        "£5",
+        "½",
+    ),
+    *(
+        "мельница",
+        "Ελλάδα ύδωρ",
+        "می‌خواهم",
+        "השלום",
+        "हिन्दी क्‍ष",
+        "বাংলা কো",
+        "தமிழ் கொ",
+        "ไทยน้ำ",
+        "မြန်မာ",
+        "ខ្មែរ",
+        "日本語。",
+    ),
+    *(
+        "👩‍⚕️ ok",
+        "😀",
+        "café",
+        "Việt ngữ",
+        "ق‍",
+        "<b>",
+        "a&b",
+        "AT&T;",
+        "1 × 2",
+        "«x»",
+        "œuvre",
+        "Œ",
+        "β€",
+        "Ã",
+        "Â ",
+        "한국어",
+    ),
 ]
 TRAPS = [
     *"\x00\x07\x1b\x7f\x80\x85\x9d\xa0\xad\u061c\u180e\u200b\u200c\u200d\u200e\u2028\u2060\ufeff\ufffd\ufffe\U0001ffff",
     *" \t\n\r\x0b\x0c\x1c\u1680\u2000\u2003\u202f\u205f\u3000.!?=-…;&#<^~",
     *"\u0301\u0323\u0344\u0327\u093c\u09be\u09d7\u0bbe\u0bd7\u3099\u0653\u1161\u11a8\u1100가각éáǘ゛ｱﬁ①\u0958\u212b",
-    *("  ", "\n\n", "\n\n\n", "\r\n", " \n", "\x1b[0m", "\x1b[1;", "\r\x00\n", "\u200d\u200c", "👨\u200d", "\u200d👩", "...", "!!!!"),
-    *("&amp;", "&nbsp;", "&#38;", "&#x26;", "&lt;", "amp;", "&unknown;", "&eacute;", "&#128;", "e" + "\u0301\u0323" * 16, "\u0301" * 31),
-    *("Ã³", "â€œ", "â€\ufffd", "Â\xa0", "Ã ", "ï¿½", "Ð¿", "ΓÇ£", "вЂ™", "√©", "ÃƒÂ©", "ã\x81\x82", "â€", "Ã¢â‚¬â„¢", "ð\x9f\x98\x80"),
+    *(
+        "  ",
+        "\n\n",
+        "\n\n\n",
+        "\r\n",
+        " \n",
+        "\x1b[0m",
+        "\x1b[1;",
+        "\r\x00\n",
+        "\u200d\u200c",
+        "👨\u200d",
+        "\u200d👩",
+        "...",
+        "!!!!",
+    ),
+    *("&amp;", "&nbsp;", "&#38;", "&#x26;", "&lt;", "amp;", "&unknown;", "&eacute;", "&#128;", "...", "!!!!"),
+    *("e" + "\u0301\u0323" * 16, "\u0301" * 31),
+    *("Ã³", "â€œ", "â€\ufffd", "Â\xa0", "Ã ", "ï¿½", "Ð¿", "ΓÇ£", "вЂ™", "√©", "ÃƒÂ©", "ã\x81\x82", "â€", "Ã¢â‚¬â„¢"),
+    "ð\x9f\x98\x80",
 ]
 _ENCODINGS = ["latin-1", "windows-1252", "windows-1251", "windows-1250", "windows-1253", "windows-1254", "windows-1257"]
 _ENCODINGS += ["iso-8859-2", "macroman", "cp437", *(f"sloppy-windows-{number}" for number in range(1250, 1255))]
@@ -93,7 +154,8 @@ def case(chance: random.Random, words: list[str]) -> str:
         elif kind < 0.9:
             trap = mojibake(chance, chance.choice(words))
         else:
-            trap = chr(chance.choice((chance.randrange(0x80, 0x2600), chance.randrange(0x80, 0xD800), chance.randrange(0xE000, 0x110000))))
+            low, high = chance.choice(((0x80, 0x2600), (0x80, 0xD800), (0xE000, 0x110000)))
+            trap = chr(chance.randrange(low, high))
         pieces.insert(chance.randint(0, len(pieces)), trap)
     joined = chance.choice(("", " ", " ", "\n")).join(pieces)
     return mojibake(chance, joined) if chance.random() < 0.03 else joined
@@ -155,7 +217,9 @@ def main() -> int:
     failed, began, done = 0, time.time(), 0
     while done < asked.cases:
         count = min(_BATCH, asked.cases - done)
-        for problem in comparisons[done // _BATCH % len(comparisons)].differences([case(chance, words) for _ in range(count)]):
+        for problem in comparisons[done // _BATCH % len(comparisons)].differences(
+            [case(chance, words) for _ in range(count)]
+        ):
             failed += 1
             print(problem, flush=True)
         done += count
@@ -163,7 +227,9 @@ def main() -> int:
             print(f"{done:,} cases, {failed} differ, {time.time() - began:.0f} s", file=sys.stderr, flush=True)
     idle, cases = sum(c.idle for c in comparisons), sum(c.cases for c in comparisons)
     by_ftfy = sum(c.cases for c in comparisons if c.settings == ONLY_REPAIR)
-    print(f"{cases:,} cases, {by_ftfy:,} of them beside ftfy: {failed} differ; {idle / max(cases, 1):.0%} come out as they went in")
+    print(
+        f"{cases:,} cases, {by_ftfy:,} of them beside ftfy: {failed} differ; {idle / max(cases, 1):.0%} come out unchanged"
+    )
     for name, settings in (("steps on strings", NormalizeText()), ("ftfy", ONLY_REPAIR)) if real else ():
         comparison = Comparison(settings)
         problems = [p for at in range(0, len(real), _BATCH) for p in comparison.differences(real[at : at + _BATCH])]

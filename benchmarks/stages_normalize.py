@@ -1,9 +1,8 @@
 """Repair of text: `normalize_text` beside `ftfy.fix_text` with the same configuration, and plsfix, a port of it. See `stages.py`.
 
-ftfy is asked for what both have: encodings, entities, terminal escapes, controls, line breaks, NFC; no quotes, ligatures or width.
-`corpusmill` does all of its defaults, white space and invisible characters too; `corpusmill, encodings` the repair of encodings
-alone. plsfix 0.1.8 does not
-export its configuration, so it does all that ftfy would by default.
+ftfy is asked for what both have: encodings, entities, terminal escapes, controls, line breaks, NFC; no quotes, ligatures or
+width. `corpusmill` does all of its defaults, white space and invisible characters too; `corpusmill, encodings` the repair of
+encodings alone. plsfix 0.1.8 does not export its configuration, so it does all that ftfy does by default.
 """
 
 from __future__ import annotations
@@ -38,9 +37,7 @@ _ENCODINGS_ONLY: dict[str, Any] = {
 def _ftfy(**settings: Any) -> Run:
     import ftfy
 
-    config = ftfy.TextFixerConfig(
-        uncurl_quotes=False, fix_latin_ligatures=False, fix_character_width=False, **settings
-    )
+    config = ftfy.TextFixerConfig(uncurl_quotes=False, fix_latin_ligatures=False, fix_character_width=False, **settings)
 
     def run(texts: Texts) -> list[str]:
         return [ftfy.fix_text(text, config) for text in texts.strings]

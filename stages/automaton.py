@@ -64,7 +64,8 @@ class Automaton(NamedTuple):
 
     def classes(self) -> npt.NDArray[np.uint32]:
         """Return the class of every code point."""
-        return self.pages[self.page_of].reshape(-1) & np.uint32(0xFF)
+        classes: npt.NDArray[np.uint32] = self.pages[self.page_of].reshape(-1) & np.uint32(0xFF)
+        return classes
 
 
 def compile_patterns(patterns: Iterable[str], in_lines: Sequence[re.Pattern[str]] = ()) -> Automaton:
@@ -234,7 +235,9 @@ def _growing(numbers: dict[int, int]) -> Iterator[int]:
 def _classes(sets: list[Ranges]) -> tuple[npt.NDArray[np.uint8], list[int]]:
     """Return the class of every code point, and for each class the positions that match it, as a bit mask."""
     distinct = list(dict.fromkeys([*sets, ((_LINE_FEED, _LINE_FEED),)]))
-    edges = np.unique([0, _BEGIN, _END, _END + 1, *(edge for ranges in distinct for a, b in ranges for edge in (a, b + 1))])
+    edges = np.unique(
+        [0, _BEGIN, _END, _END + 1, *(edge for ranges in distinct for a, b in ranges for edge in (a, b + 1))]
+    )
     member = np.zeros((len(distinct), len(edges)), np.bool_)
     for row, ranges in zip(member, distinct, strict=True):
         for a, b in ranges:
@@ -254,7 +257,9 @@ def _classes(sets: list[Ranges]) -> tuple[npt.NDArray[np.uint8], list[int]]:
 def paged(entries: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint16], npt.NDArray[Any]]:
     """Return *entries*, one for each code point, as a table of two levels: distinct pages stay in the processor's cache."""
     numbers: dict[bytes, int] = {}
-    page_of = np.array([numbers.setdefault(page.tobytes(), len(numbers)) for page in entries.reshape(-1, _PAGE)], np.uint16)
+    page_of = np.array(
+        [numbers.setdefault(page.tobytes(), len(numbers)) for page in entries.reshape(-1, _PAGE)], np.uint16
+    )
     pages = np.frombuffer(b"".join(numbers), entries.dtype).reshape(-1, _PAGE)
     page_of.flags.writeable = False
     return page_of, pages
@@ -277,7 +282,10 @@ def _ranges_of(operator: str, argument: Any) -> Ranges:
         found = _union(_ranges_of(name, value) for name, value in items if name != "NEGATE")
         return _complement(found) if items[0][0] == "NEGATE" else found
     if operator == "AT":
-        places = {"AT_BEGINNING": ((_LINE_FEED, _LINE_FEED), (_BEGIN, _BEGIN)), "AT_BEGINNING_STRING": ((_BEGIN, _BEGIN),)}
+        places = {
+            "AT_BEGINNING": ((_LINE_FEED, _LINE_FEED), (_BEGIN, _BEGIN)),
+            "AT_BEGINNING_STRING": ((_BEGIN, _BEGIN),),
+        }
         places["AT_END_STRING"] = ((_END, _END),)
         if str(argument) in places:
             return places[str(argument)]

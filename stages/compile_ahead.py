@@ -205,10 +205,10 @@ def _normalize() -> None:
 
 
 def _emoji() -> None:
+    import pyarrow as pa
+
     from corpusmill.stages.emoji_table import EmojiTable
     from corpusmill.stages.text_buffers import text_buffers
-
-    import pyarrow as pa
 
     table = EmojiTable("en")
     table.may_have_emoji(text_buffers(pa.array(["one"])))

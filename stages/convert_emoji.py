@@ -49,6 +49,10 @@ class ConvertEmoji(DocumentStage, frozen=True, kw_only=True):
     message goes."""
     language: Literal["en", "ar", "de", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "ru", "tr", "zh"] = "en"
     """Language of the names; the same for all documents, whatever they are written in."""
+    text_symbols: bool = False
+    """Convert characters that Unicode shows as text unless a selector asks for a picture, and `© ® ™`, as well: then every
+    sequence of Unicode's own list becomes one name. Risk: `↔`, `✓`, `♀` and legal notices in running text become names, so the
+    default is that of Unicode."""
 
     @property
     def kernels(self) -> tuple[str, ...]:
@@ -58,12 +62,12 @@ class ConvertEmoji(DocumentStage, frozen=True, kw_only=True):
     def guard(self) -> Guard:
         """Return the scan for texts that may have an emoji."""
         compile_ahead(*self.kernels)
-        return EmojiTable(self.language).may_have_emoji
+        return EmojiTable(self.language, text_symbols=self.text_symbols).may_have_emoji
 
     def build(self) -> Apply:
         """Load the names, and bind them to the mode."""
         compile_ahead(*self.kernels)
-        table = EmojiTable(self.language, words=self.mode == "words")
+        table = EmojiTable(self.language, words=self.mode == "words", text_symbols=self.text_symbols)
         keep, join = self.mode == "keep", _without_names if self.mode == "remove" else _with_names
 
         def apply(document: Document) -> Document:

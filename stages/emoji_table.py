@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,28 +23,30 @@ _UNQUALIFIED: Final = 4  # status of the emoji package: the sequence lacks the s
 class EmojiTable:
     """The known emoji sequences and their names in one language; English where the language has none.
 
+    With *text_symbols* those too that are text unless a selector follows.
+
     >>> EmojiTable("en").find("so ☺ or ☺\ufe0f")
     [(8, 10, ':smiling_face:')]
     """
 
-    def __init__(self, language: str, *, words: bool = False) -> None:
+    def __init__(self, language: str, *, words: bool = False, text_symbols: bool = False) -> None:
         import emoji
 
         if language != "en":
             emoji.config.load_language(language)
         self.names: dict[str, str] = {}
         for sequence, data in emoji.EMOJI_DATA.items():
-            if len(sequence) == 1 and data["status"] == _UNQUALIFIED:
+            if len(sequence) == 1 and data["status"] == _UNQUALIFIED and not text_symbols:
                 continue
             name = str(data.get(language) or data["en"])
             name = name.strip(":").replace("_", " ") if words else name
-            self.names[sequence] = sequence[0] if sequence[0] in STILL_TEXT else name
+            self.names[sequence] = sequence[0] if sequence[0] in STILL_TEXT and not text_symbols else name
         self._trie = _trie(list(self.names))
         self._name_list = list(self.names.values())
         self._first_two = _first_two(list(self.names))
 
     def may_have_emoji(self, texts: TextBuffers) -> npt.NDArray[np.bool_]:
-        """Return of each text whether a known sequence may be in it: the first two characters of one are, or one character is one."""
+        """Return of each text whether a known sequence may be in it: a character that is one, or the first two of one."""
         return found_in(texts, self._first_two)
 
     def find(self, text: str) -> list[Found]:
@@ -56,6 +58,20 @@ class EmojiTable:
         spans = np.empty((data.size // 3 + 1, 3), np.int64)
         count = find_emoji(data, *self._trie, spans)
         return [(start, end, self._name_list[name]) for start, end, name in spans[:count].tolist()]
+
+
+class _Trie(NamedTuple):
+    """The tables of `find_emoji`."""
+
+    page_of: npt.NDArray[np.uint16]
+    pages: npt.NDArray[np.uint16]
+    """`pages[page_of[code >> 7], code & 127]` is the number of a character, with FIRST where a sequence begins with it."""
+    edges: npt.NDArray[np.uint64]
+    """A hash table of `node << 16 | number of the character`; see `edge_slot`."""
+    children: npt.NDArray[np.uint32]
+    """The node that the edge in the same slot leads to."""
+    names: npt.NDArray[np.int32]
+    """For each node the number of the sequence that ends there, -1 where none does."""
 
 
 def _first_two(sequences: list[str]) -> Automaton:
@@ -72,8 +88,8 @@ def _first_two(sequences: list[str]) -> Automaton:
     return compile_patterns([f"[{singles}]", *(f"[{first}][{second}]" for second, first in firsts.items())])
 
 
-def _trie(sequences: list[str]) -> tuple[npt.NDArray[Any], ...]:
-    """Return the tables of `find_emoji`: the numbers of characters, the edges, where they lead, and the names of nodes."""
+def _trie(sequences: list[str]) -> _Trie:
+    """Return the trie of *sequences*."""
     from corpusmill.stages.kernels.emoji_search import FIRST, edge_slot
 
     numbers = {character: number for number, character in enumerate(sorted(set("".join(sequences))), 1)}
@@ -96,4 +112,4 @@ def _trie(sequences: list[str]) -> tuple[npt.NDArray[Any], ...]:
             edges[at], children[at] = edge, node
     names = np.full(len(nodes) + 1, -1, np.int32)
     names[[nodes[sequence] for sequence in sequences]] = np.arange(len(sequences))
-    return *paged(entries), edges, children, names
+    return _Trie(*paged(entries), edges, children, names)

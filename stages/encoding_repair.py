@@ -53,7 +53,11 @@ def line_repair() -> Callable[[str], str]:
     repair_encoding = _encoding_repair()
 
     def repair(line: str) -> str:
-        return line if line.isascii() else str(ftfy.fixes.fix_c1_controls(ftfy.fixes.fix_surrogates(repair_encoding(line))))
+        return (
+            line
+            if line.isascii()
+            else str(ftfy.fixes.fix_c1_controls(ftfy.fixes.fix_surrogates(repair_encoding(line))))
+        )
 
     return repair
 

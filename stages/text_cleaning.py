@@ -52,9 +52,8 @@ MOST_MARKS: Final = 30
 """Combining marks in a row: the limit of the stream-safe text format, UAX #15."""
 
 # The characters of each step, as they stand between the brackets of a pattern.
-CONTROLS: Final = (
-    "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u206a-\u206f\ufff9-\ufffc\ufeff\ufdd0-\ufdef"
-    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+CONTROLS: Final = "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u206a-\u206f\ufff9-\ufffc\ufeff\ufdd0-\ufdef" + "".join(
+    f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
 )
 """C0 and C1 controls except tab and line breaks, deprecated formatting (U+206A..F), interlinear annotation, object replacement,
 byte order mark, noncharacters."""

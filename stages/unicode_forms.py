@@ -67,7 +67,9 @@ def form_tables(form: Literal["NFC", "NFKC", "none"]) -> FormTables:
                 attributes[code] = combining | (0 if stays else ALWAYS)
         attributes[list(_HANGUL)] |= ALWAYS
         for code, (first, second) in _combinations(points).items():
-            roots[code] = roots[first]  # decompositions are of characters with lower numbers, but for a few; see `_combinations`
+            roots[code] = roots[
+                first
+            ]  # decompositions are of characters with lower numbers, but for a few; see `_combinations`
             attributes[second] |= MAYBE
         _fill(pairs, {int(roots[first]) << 21 | second for first, second in _combinations(points).values()})
     for array in (attributes, roots, pairs):

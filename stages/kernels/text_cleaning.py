@@ -60,7 +60,8 @@ def clean_characters(data: Any, page_of: Any, pages: Any, out: Any) -> int:
             entry, size = pages[page_of[code >> _7], code & _127], size_of(code)
         kind = entry & _KIND
         if kind == JOINER:
-            first_joiner = first_joiner if first_joiner else code
+            if not first_joiner:
+                first_joiner = code
             has_zwj |= code == _ZWJ
         elif kind == ESCAPE:
             size = _escape_size(data, at, end)
@@ -98,9 +99,7 @@ def _escape_size(data: Any, at: np.uint64, end: np.uint64) -> np.uint64:
 
 
 @inlined
-def _joined(
-    before: np.uint8, after: np.uint8, first: np.uint64, has_zwj: bool, out: Any, to: np.uint64
-) -> np.uint64:
+def _joined(before: np.uint8, after: np.uint8, first: np.uint64, has_zwj: bool, out: Any, to: np.uint64) -> np.uint64:
     """Write what stays of a run of joiners between two characters; return the position after it."""
     stays = _0
     if before & JOINED:
@@ -134,7 +133,7 @@ def clean_blanks(
 ) -> int:
     """Write *data*, which is UTF-8, to *out* with the blanks and line feeds that stay; return the number of bytes, never more.
 
-    At most *most_feeds* line feeds are left in a row, or as many as there are with -1. Without *white_space* blanks are left alone.
+    At most *most_feeds* line feeds are left in a row, with -1 as many as there are. Without *white_space* blanks stay.
     """
     at, to, end = _0, _0, np.uint64(data.size)  # *to* is behind what shows
     feeds, written = _0, _0  # line feeds since then, of which so many stay if something follows
