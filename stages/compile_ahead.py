@@ -195,9 +195,9 @@ def _index() -> None:
 
 def _normalize() -> None:
     from corpusmill.stages.normalize_text import NormalizeText
-    from corpusmill.stages.text_scan import TextScan
+    from corpusmill.stages.text_scan import text_scan
 
-    scan = TextScan(NormalizeText())
+    scan = text_scan(NormalizeText())
     scan.is_done(b"one")
     scan.clean(b"one")
     if scan.repair is not None:
@@ -207,10 +207,10 @@ def _normalize() -> None:
 def _emoji() -> None:
     import pyarrow as pa
 
-    from corpusmill.stages.emoji_table import EmojiTable
+    from corpusmill.stages.emoji_table import emoji_table
     from corpusmill.stages.text_buffers import text_buffers
 
-    table = EmojiTable("en")
+    table = emoji_table("en", words=False, text_symbols=False)
     table.may_have_emoji(text_buffers(pa.array(["one"])))
     table.find("one")
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from corpusmill.schemas import Document
 from corpusmill.stages.base import Apply, DocumentStage, Guard
 from corpusmill.stages.compile_ahead import compile_ahead
-from corpusmill.stages.emoji_table import STILL_TEXT, EmojiTable, Found
+from corpusmill.stages.emoji_table import STILL_TEXT, EmojiTable, Found, emoji_table
 
 __all__ = ["ConvertEmoji", "EmojiTable"]
 
@@ -62,12 +62,15 @@ class ConvertEmoji(DocumentStage, frozen=True, kw_only=True):
     def guard(self) -> Guard:
         """Return the scan for texts that may have an emoji."""
         compile_ahead(*self.kernels)
-        return EmojiTable(self.language, text_symbols=self.text_symbols).may_have_emoji
+        return self._table().may_have_emoji
+
+    def _table(self) -> EmojiTable:
+        return emoji_table(self.language, words=self.mode == "words", text_symbols=self.text_symbols)
 
     def build(self) -> Apply:
         """Load the names, and bind them to the mode."""
         compile_ahead(*self.kernels)
-        table = EmojiTable(self.language, words=self.mode == "words", text_symbols=self.text_symbols)
+        table = self._table()
         keep, join = self.mode == "keep", _without_names if self.mode == "remove" else _with_names
 
         def apply(document: Document) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from corpusmill.stages.automaton import Automaton, compile_patterns, found_in, paged
 from corpusmill.stages.text_buffers import TextBuffers
 
-__all__ = ["STILL_TEXT", "EmojiTable", "Found"]
+__all__ = ["STILL_TEXT", "EmojiTable", "Found", "emoji_table"]
 
 Found = tuple[int, int, str]
 """Start, end and name of an emoji; the span includes selectors and joiners around it that belong to nothing else."""
@@ -58,6 +59,12 @@ class EmojiTable:
         spans = np.empty((data.size // 3 + 1, 3), np.int64)
         count = find_emoji(data, *self._trie, spans)
         return [(start, end, self._name_list[name]) for start, end, name in spans[:count].tolist()]
+
+
+@functools.lru_cache(maxsize=8)
+def emoji_table(language: str, *, words: bool, text_symbols: bool) -> EmojiTable:
+    """Return the table, made once in a process."""
+    return EmojiTable(language, words=words, text_symbols=text_symbols)
 
 
 class _Trie(NamedTuple):

@@ -24,7 +24,7 @@ from corpusmill.stages.base import Apply, DocumentStage, Guard
 from corpusmill.stages.compile_ahead import compile_ahead
 from corpusmill.stages.encoding_repair import line_repair, lines_of
 from corpusmill.stages.text_cleaning import Step, normalize_blanks, remove_invisible, unescape_entities
-from corpusmill.stages.text_scan import TextScan
+from corpusmill.stages.text_scan import TextScan, text_scan
 
 __all__ = ["NormalizeText", "normalize_blanks", "remove_invisible", "unescape_entities"]
 
@@ -88,12 +88,12 @@ class NormalizeText(DocumentStage, frozen=True, kw_only=True):
     def guard(self) -> Guard:
         """Return the scan for what the steps would change."""
         compile_ahead(*self.kernels)
-        return TextScan(self).busy
+        return text_scan(self).busy
 
     def build(self) -> Apply:
         """Bind the steps that the settings ask for."""
         compile_ahead(*self.kernels)
-        scan = TextScan(self)
+        scan = text_scan(self)
 
         plainly = self.plainly()
 

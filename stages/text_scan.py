@@ -8,6 +8,7 @@ a step would change.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from corpusmill.stages.unicode_forms import form_tables
 if TYPE_CHECKING:
     from corpusmill.stages.normalize_text import NormalizeText
 
-__all__ = ["TextScan"]
+__all__ = ["TextScan", "text_scan"]
 
 _LONGEST_RUN: Final = 8
 """Equal marks in a row that are taken for too many, if more are allowed: each takes a state of its own."""
@@ -33,6 +34,12 @@ _NOTHING: Final = r"\Z\A"
 """A pattern that is never found."""
 _NOT_IDLE: Final = (r"\A\s*\Z", "\ufffd")
 """What no step changes, and is to be dropped or measured all the same."""
+
+
+@functools.lru_cache(maxsize=8)
+def text_scan(settings: NormalizeText) -> TextScan:
+    """Return the scan for *settings*, made once in a process: the guard and what it guards have the same."""
+    return TextScan(settings)
 
 
 class TextScan:

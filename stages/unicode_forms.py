@@ -66,19 +66,22 @@ def form_tables(form: Literal["NFC", "NFKC", "none"]) -> FormTables:
             if combining or not stays:
                 attributes[code] = combining | (0 if stays else ALWAYS)
         attributes[list(_HANGUL)] |= ALWAYS
-        for code, (first, second) in _combinations(points).items():
-            roots[code] = roots[
-                first
-            ]  # decompositions are of characters with lower numbers, but for a few; see `_combinations`
-            attributes[second] |= MAYBE
-        _fill(pairs, {int(roots[first]) << 21 | second for first, second in _combinations(points).values()})
+        apart = _decompositions(points)
+        for code, (first, _) in apart.items():
+            roots[code] = roots[first]
+        combining_pairs = [pair for code, pair in apart.items() if unicodedata.is_normalized("NFC", chr(code))]
+        attributes[[second for _, second in combining_pairs]] |= MAYBE
+        _fill(pairs, {int(roots[first]) << 21 | second for first, second in combining_pairs})
     for array in (attributes, roots, pairs):
         array.flags.writeable = False
     return FormTables(attributes, roots, pairs)
 
 
-def _combinations(points: list[int]) -> dict[int, tuple[int, int]]:
-    """Return for each character that is the combination of two: these two; what is made of others comes after them."""
+def _decompositions(points: list[int]) -> dict[int, tuple[int, int]]:
+    """Return the two characters that each character is made of, if it is; it comes after these.
+
+    Some of them are never put together again, like the letters of Hindi with a dot below.
+    """
     found = {}
     for code in points:
         parts = unicodedata.decomposition(chr(code)).split()
