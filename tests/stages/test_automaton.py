@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -109,8 +110,8 @@ def test_bytes_that_are_no_utf8_are_found() -> None:
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFKC"])
-def test_no_text_that_is_not_normalized_is_passed_over(form: str) -> None:
-    tables = unicode_forms.form_tables(form)  # type: ignore[arg-type]
+def test_no_text_that_is_not_normalized_is_passed_over(form: Literal["NFC", "NFKC"]) -> None:
+    tables = unicode_forms.form_tables(form)
     automaton = compile_patterns(["\uffff"]).with_attributes(tables.attributes)
     second = [c for c in CHARACTERS if unicodedata.combining(c) or tables.attributes[ord(c)]]
     first = [
@@ -130,7 +131,7 @@ def test_no_text_that_is_not_normalized_is_passed_over(form: str) -> None:
     hits = found_in(text_buffers(pa.array(texts, pa.large_string())), automaton, tables)
     assert not [
         text for text, hit in zip(texts, hits, strict=True) if not hit and not unicodedata.is_normalized(form, text)
-    ]  # type: ignore[arg-type]
+    ]
 
 
 def test_pairs_that_combine_are_known() -> None:
