@@ -198,10 +198,9 @@ def _normalize() -> None:
     from corpusmill.stages.text_scan import text_scan
 
     scan = text_scan(NormalizeText())
-    scan.is_done(b"one")
-    scan.clean(b"one")
     if scan.repair is not None:
         scan.repair("\xe9".encode())
+    scan.clean(b"one")
 
 
 def _emoji() -> None:

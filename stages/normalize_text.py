@@ -4,10 +4,10 @@ Every later stage counts, compares or hashes characters, so what looks the same 
 other: removing an invisible character can complete a broken sequence. The steps are therefore repeated until nothing changes,
 which makes the stage idempotent.
 
-Three of four texts of a crawl, once extracted, are as they should be. A scan over the bytes of a batch finds those, at more than
-500 MB/s (text_scan.py), and no string is made of them; in the others ftfy sees the lines that its own heuristic stops at
-(encoding_repair.py), and kernels do the plain steps. Everything on strings, step after step (text_cleaning.py), ran at 8 to
-20 MB/s.
+Most texts are as they should be: 76 % of 6,433 from many sources, 93 % of a thousand that `strip_html` had extracted. A scan
+over the bytes of a batch finds those, at 600 MB/s (text_scan.py), and no string is made of them; of the others ftfy sees the
+lines that its own heuristic stops at (encoding_repair.py), and kernels do the plain steps. All steps on strings, one after the
+other (text_cleaning.py), took thirty times as long.
 """
 
 from __future__ import annotations
