@@ -1,6 +1,6 @@
 """Damaged texts in great numbers for `normalize_text`: its fast paths must give what plain steps on strings and ftfy itself give.
 
-    python benchmarks/normalize_fuzz.py [TEXTS.parquet...] [--cases 1000000] [--seed 1]
+    python benchmarks/normalize_fuzz.py [TEXTS.parquet...] [--cases 1000000] [--seed 1] [--ftfy]
 
 Every case is a text glued together from words of many scripts and from traps: mojibake of each encoding that ftfy knows, one or
 two layers deep, with bytes lost; entities, controls, blanks, joiners, marks. Half of the cases have one trap at most, because
@@ -8,8 +8,8 @@ what a guard wrongly passes over is nearly clean. Where files are given (Parquet
 texts, and all texts are compared whole as well.
 
 Cases go in batches through the opened stage, under a different set of settings each, and through the same steps without guard
-and kernels; where only the repair of encodings is on, through `ftfy.fix_text` with the same configuration instead. A case that
-differs is printed, and the exit status is 1.
+and kernels; where only the repair of encodings is on, through `ftfy.fix_text` with the same configuration instead (with `--ftfy`
+all). A case that differs is printed, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -200,12 +200,17 @@ class Comparison:
             self.cases += 1
 
 
+def _settings(only_ftfy: bool) -> list[NormalizeText]:
+    return [ONLY_REPAIR] if only_ftfy else [ONLY_REPAIR, SETTINGS[0], ONLY_REPAIR, *SETTINGS]
+
+
 def main() -> int:
     """Compare as many cases as the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", nargs="*", type=Path)
     parser.add_argument("--cases", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--ftfy", action="store_true", help="only the repair of encodings, beside ftfy itself")
     asked = parser.parse_args()
     chance = random.Random(asked.seed)
     real = [text for path in asked.texts for text in pq.read_table(path).column("text").to_pylist()]
@@ -213,7 +218,7 @@ def main() -> int:
     for text in real[:: max(1, len(real) // 2000)]:
         at = chance.randrange(max(1, len(text)))
         words.append(text[at : at + chance.randint(3, 30)])
-    comparisons = [Comparison(settings) for settings in (ONLY_REPAIR, SETTINGS[0], ONLY_REPAIR, *SETTINGS)]
+    comparisons = [Comparison(settings) for settings in _settings(asked.ftfy)]
     failed, began, done = 0, time.time(), 0
     while done < asked.cases:
         count = min(_BATCH, asked.cases - done)
