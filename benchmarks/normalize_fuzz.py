@@ -42,7 +42,7 @@ SETTINGS = [
     NormalizeText(),
     NormalizeText(unicode_form="NFKC", unescape_html="always", repeated_punctuation=2, blank_lines=0),
     NormalizeText(keep_indentation=False, keep_tabs=False, repeated_punctuation=12, unescape_html="never"),
-    NormalizeText(white_space=False, unicode_form="none", blank_lines=2),
+    NormalizeText(white_space=False, unicode_form="none", blank_lines=2, soft_hyphens=False),
     NormalizeText(repair_encoding=False, control_characters=False, line_separators=False, keep_tabs=False),
     NormalizeText(zero_width=False, blank_lines=None, repeated_punctuation=1),
     NormalizeText(

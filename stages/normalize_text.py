@@ -12,6 +12,7 @@ other (text_cleaning.py), took thirty times as long.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -65,6 +66,9 @@ class NormalizeText(DocumentStage, frozen=True, kw_only=True):
     """Remove zero-width spaces, word joiners, soft hyphens and direction marks; joiners (U+200C, U+200D) stay in
     scripts that spell with them and between emoji. Risk: Khmer and Thai text that marks words with zero-width spaces
     loses the marks."""
+    soft_hyphens: bool = True
+    """Of what `zero_width` removes, soft hyphens too. Risk of True: where a word may be broken is no longer known; of False: a
+    word with one is another word to filters, deduplication and the tokenizer."""
     white_space: bool = True
     """Make every run of blanks within a line one blank (U+00A0, U+3000 and the like are blanks), remove blanks at line
     ends and empty lines at both ends of the text. Risk: columns aligned with blanks lose their alignment."""
@@ -161,7 +165,7 @@ class NormalizeText(DocumentStage, frozen=True, kw_only=True):
         if self.control_characters:
             yield cleaning.remove_controls
         if self.zero_width:
-            yield remove_invisible
+            yield functools.partial(remove_invisible, soft_hyphens=self.soft_hyphens)
         if self.unicode_form != "none":
             yield cleaning.unicode_form(self.unicode_form)
         if self.white_space:

@@ -33,6 +33,7 @@ __all__ = [
     "LINE_BREAKS",
     "MOST_MARKS",
     "PUNCTUATION",
+    "SOFT_HYPHEN",
     "Step",
     "break_lines",
     "combining_marks",
@@ -58,8 +59,9 @@ CONTROLS: Final = "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u206a-\u206f\ufff9-\ufff
 """C0 and C1 controls except tab and line breaks, deprecated formatting (U+206A..F), interlinear annotation, object replacement,
 byte order mark, noncharacters."""
 LINE_BREAKS: Final = "\r\x0b\x0c\x85\u2028\u2029"
-INVISIBLE: Final = "\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069"
-"""Soft hyphen, Arabic letter mark, Mongolian vowel separator, zero-width space, left/right marks, embeddings and overrides, word
+SOFT_HYPHEN: Final = "\xad"
+INVISIBLE: Final = "\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069"
+"""Arabic letter mark, Mongolian vowel separator, zero-width space, left/right marks, embeddings and overrides, word
 joiner and invisible operators, isolates."""
 JOINED_SCRIPT: Final = (
     "\u0600-\u08ff\u0900-\u109f\u1780-\u18af\u1900-\u1cff\ua840-\uaaff\uabc0-\uabff\ufb50-\ufdff\ufe70-\ufefc"
@@ -78,6 +80,7 @@ _TERMINAL_ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CONTROL = re.compile(f"[{CONTROLS}]+")
 _LINE_BREAK = re.compile(f"\r\n|[{LINE_BREAKS}]")
 _INVISIBLE = re.compile(f"[{INVISIBLE}]+")
+_INVISIBLE_OR_HYPHEN = re.compile(f"[{INVISIBLE}{SOFT_HYPHEN}]+")
 _JOINERS = re.compile("[\u200c\u200d]+")
 _JOINED_SCRIPT = re.compile(f"[{JOINED_SCRIPT}]")
 _EMOJI_BEFORE = re.compile(f"[{EMOJI_BEFORE}]")
@@ -141,8 +144,10 @@ def _entity(name: str) -> str | None:
     return value if len(value) <= 1 else None  # more: only the start of the name was a number
 
 
-def remove_invisible(text: str) -> str:
+def remove_invisible(text: str, *, soft_hyphens: bool = True) -> str:
     r"""Return *text* without zero-width and direction marks; joiners stay where spelling or an emoji needs them.
+
+    Without *soft_hyphens* these stay.
 
     >>> remove_invisible("co\u00adop\u200berate"), remove_invisible("Auf\u200clage")
     ('cooperate', 'Auflage')
@@ -151,7 +156,7 @@ def remove_invisible(text: str) -> str:
     """
     if text.isascii():
         return text
-    return _JOINERS.sub(_joiner, _INVISIBLE.sub("", text))
+    return _JOINERS.sub(_joiner, (_INVISIBLE_OR_HYPHEN if soft_hyphens else _INVISIBLE).sub("", text))
 
 
 def _joiner(run: re.Match[str]) -> str:

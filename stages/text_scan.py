@@ -105,6 +105,8 @@ def _patterns(settings: NormalizeText) -> Iterator[str]:
     if settings.zero_width:
         joined, before, after = cleaning.JOINED_SCRIPT, cleaning.EMOJI_BEFORE, cleaning.EMOJI_AFTER
         yield f"[{cleaning.INVISIBLE}]"
+        if settings.soft_hyphens:
+            yield cleaning.SOFT_HYPHEN
         yield "[\u200c\u200d][\u200c\u200d]"
         yield rf"(?:\A|[^{joined}])\u200c"
         yield rf"\u200c(?:[^{joined}]|\Z)"
@@ -139,6 +141,8 @@ def _character_table(settings: NormalizeText) -> tuple[npt.NDArray[Any], npt.NDA
         kinds[0x1B] = kernel.ESCAPE
     if settings.zero_width:
         kinds[members(cleaning.INVISIBLE)] = kernel.DROP
+        if settings.soft_hyphens:
+            kinds[ord(cleaning.SOFT_HYPHEN)] = kernel.DROP
         kinds[members("\u200c\u200d")] = kernel.JOINER
         kinds[members(cleaning.JOINED_SCRIPT)] |= kernel.JOINED
         kinds[members(cleaning.EMOJI_BEFORE)] |= kernel.LEADS_JOINER

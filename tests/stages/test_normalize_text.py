@@ -36,7 +36,7 @@ VARIANTS = [
     NormalizeText(),
     EVERYTHING,
     NormalizeText(keep_indentation=False, keep_tabs=False, repeated_punctuation=12, unescape_html="never"),
-    NormalizeText(white_space=False, unicode_form="none", blank_lines=2),
+    NormalizeText(white_space=False, unicode_form="none", blank_lines=2, soft_hyphens=False),
     NormalizeText(repair_encoding=False, control_characters=False, line_separators=False, zero_width=False),
     NormalizeText(white_space=False, blank_lines=None, repeated_punctuation=1),
 ]
@@ -186,6 +186,8 @@ def test_signals_and_verdicts() -> None:
         ("line_separators", "a\r\nb"),
         ("control_characters", "a\x07b"),
         ("zero_width", "a\u200bb"),
+        ("zero_width", "a\xadb"),
+        ("soft_hyphens", "a\xadb"),
         ("white_space", "a  b "),
         ("keep_indentation", "  a"),
         ("keep_tabs", "a\tb"),
