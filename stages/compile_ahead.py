@@ -221,8 +221,8 @@ _PARTS = {
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
-    "emoji": _Part("emoji_search:find_emoji", 3, _emoji),
-    "normalize": _Part("text_cleaning:clean_blanks", 4, _normalize),
+    "emoji": _Part("emoji_search:find_emoji", 1.5, _emoji),
+    "normalize": _Part("text_cleaning:clean_blanks", 2.5, _normalize),
     "near_index": _Part("first_wins:decide", 5, _index),
 }
 
