@@ -212,6 +212,27 @@ def _tell_languages() -> None:
     engine_for("py3langid", 900)(text_buffers(pa.array(["one"])))
 
 
+def _normalize() -> None:
+    from corpusmill.stages.normalize_text import NormalizeText
+    from corpusmill.stages.text_scan import text_scan
+
+    scan = text_scan(NormalizeText())
+    if scan.repair is not None:
+        scan.repair("\xe9".encode())
+    scan.clean(b"one")
+
+
+def _emoji() -> None:
+    import pyarrow as pa
+
+    from corpusmill.stages.emoji_table import emoji_table
+    from corpusmill.stages.text_buffers import text_buffers
+
+    table = emoji_table("en", words=False, text_symbols=False)
+    table.may_have_emoji(text_buffers(pa.array(["one"])))
+    table.find("one")
+
+
 _PARTS = {
     "html_read": _Part("html_tokens:tokenize", 6, _read),
     "html_find": _Part("html_select:complete_rows", 6.5, _find),
@@ -221,6 +242,8 @@ _PARTS = {
     "identifiers": _Part("identifiers:any_candidate", 3, _identify),
     "language": _Part("language_model:rank", 6, _tell_languages),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
+    "emoji": _Part("emoji_search:find_emoji", 1.5, _emoji),
+    "normalize": _Part("text_cleaning:clean_blanks", 2.5, _normalize),
     "near_index": _Part("first_wins:decide", 5, _index),
 }
 

@@ -2,44 +2,32 @@
 
 The names come from the `emoji` package, the matching does not. `emoji.demojize` rewrites `©`, `™` and `↔`, which are
 text, as in `:copyright: 2020`; it glues names to their neighbours (`:Germany::France:`, `so:grinning_face:`) and leaves
-joiners behind where it does not know a sequence. It also looks at every character in Python, at 1.7 to 2.2 MB/s. Here a
-pattern finds the few characters that can start an emoji, and the longest known sequence is looked up in a dict: 40 MB/s
-with five emoji a document, several hundred MB/s without any.
+joiners behind where it does not know a sequence. It also looks at every character in Python, at 1.7 to 2.2 MB/s. Here one
+scan over the bytes of a batch finds the texts that may have an emoji, and a kernel the longest known sequences in those
+(emoji_table.py). A pattern of the characters that can start one, and a dict, took four times as
+long without emoji and twice as long with them.
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Iterator
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
 from corpusmill.schemas import Document
-from corpusmill.stages.base import Apply, DocumentStage
+from corpusmill.stages.base import Apply, DocumentStage, Guard
+from corpusmill.stages.compile_ahead import compile_ahead
+from corpusmill.stages.emoji_table import STILL_TEXT, EmojiTable, Found, emoji_table
 
 __all__ = ["ConvertEmoji", "EmojiTable"]
 
-Found = tuple[int, int, str]
-"""Start, end and name of an emoji; the span includes selectors and joiners around it that belong to nothing else."""
 Segment = tuple[str, bool]
 """A piece of the text, or the name of an emoji (True)."""
 
-# Characters that may start an emoji: keycaps, the few below the arrows only with a selector, then blocks. Merged on
-# purpose: a class of all 1,400 first characters ran at 3 MB/s, this one at several hundred.
-_CANDIDATE = re.compile(
-    "[0-9#*]\ufe0f?\u20e3|[\xa9\xae\u203c\u2049\u2122\u2139]\ufe0f"
-    "|[\u2194-\u21aa\u231a-\u23fa\u24c2\u25aa-\u27bf\u2934-\u2b55\u3030-\u303d\u3297\u3299\U0001f004-\U0001faff]"
-)
 _OPENING = frozenset("\"'¿¡")
 _CLOSING = frozenset("\"'.,;!?…،؛؟、。，；！？")
-_ENDS = re.compile("[\u200d\ufe0f\U000e0020-\U000e007f]+")  # joiner, emoji selector, tags: nothing without an emoji
-_DANGLING = "\u200d\ufe0f"
-_TEXT_SELECTOR = "\ufe0e"
-_STILL_TEXT = frozenset("©®™")
-_FLAG_PAIR = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
-_UNQUALIFIED = 4  # status of the emoji package: the sequence lacks the selector that makes it an emoji
 
 
 class ConvertEmoji(DocumentStage, frozen=True, kw_only=True):
@@ -54,6 +42,7 @@ class ConvertEmoji(DocumentStage, frozen=True, kw_only=True):
     """
 
     signals: ClassVar[dict[str, pa.DataType]] = {"emoji": pa.int32()}
+    idle_signals: ClassVar[Mapping[str, Any]] = {"emoji": 0}
 
     mode: Literal["name", "words", "remove", "keep"] = "name"
     """`name` writes `:grinning_face:`, which `emoji.emojize` reads back; `words` writes `grinning face`, which reads as
@@ -61,70 +50,38 @@ class ConvertEmoji(DocumentStage, frozen=True, kw_only=True):
     message goes."""
     language: Literal["en", "ar", "de", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "ru", "tr", "zh"] = "en"
     """Language of the names; the same for all documents, whatever they are written in."""
+    text_symbols: bool = False
+    """Convert characters that Unicode shows as text unless a selector asks for a picture, and `© ® ™`, as well: then every
+    sequence of Unicode's own list becomes one name. Risk: `↔`, `✓`, `♀` and legal notices in running text become names, so the
+    default is that of Unicode."""
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The parts of `compile_ahead` that it runs."""
+        return ("emoji",)
+
+    def guard(self) -> Guard:
+        """Return the scan for texts that may have an emoji."""
+        compile_ahead(*self.kernels)
+        return self._table().may_have_emoji
+
+    def _table(self) -> EmojiTable:
+        return emoji_table(self.language, words=self.mode == "words", text_symbols=self.text_symbols)
 
     def build(self) -> Apply:
         """Load the names, and bind them to the mode."""
-        table = EmojiTable(self.language, words=self.mode == "words")
+        compile_ahead(*self.kernels)
+        table = self._table()
         keep, join = self.mode == "keep", _without_names if self.mode == "remove" else _with_names
 
         def apply(document: Document) -> Document:
             found = table.find(document.text)
-            document.signals["emoji"] = sum(name not in _STILL_TEXT for _, _, name in found)
+            document.signals["emoji"] = sum(name not in STILL_TEXT for _, _, name in found)
             if found and not keep:
                 document.text = join(_segments(document.text, found))
             return document
 
         return apply
-
-
-class EmojiTable:
-    """The known emoji sequences and their names in one language; English where the language has none.
-
-    >>> EmojiTable("en").find("so ☺ or ☺\ufe0f")
-    [(8, 10, ':smiling_face:')]
-    """
-
-    def __init__(self, language: str, *, words: bool = False) -> None:
-        import emoji
-
-        if language != "en":
-            emoji.config.load_language(language)
-        self.names: dict[str, str] = {}
-        lengths: dict[str, set[int]] = {}
-        for sequence, data in emoji.EMOJI_DATA.items():
-            if len(sequence) == 1 and data["status"] == _UNQUALIFIED:
-                continue
-            name = str(data.get(language) or data["en"])
-            name = name.strip(":").replace("_", " ") if words else name
-            self.names[sequence] = sequence[0] if sequence[0] in _STILL_TEXT else name
-            lengths.setdefault(sequence[0], set()).add(len(sequence))
-        self.lengths = {first: tuple(sorted(sizes, reverse=True)) for first, sizes in lengths.items()}
-
-    def find(self, text: str) -> list[Found]:
-        """Return the emoji of *text* in order, each the longest known sequence from where it starts, in one pass."""
-        found: list[Found] = []
-        at = done = 0
-        while candidate := _CANDIDATE.search(text, at):
-            start = candidate.start()
-            sequence = self._longest(text, start)
-            # Flag letters pair up from the left (UAX #29): an unknown pair is skipped whole.
-            at = start + (len(sequence) or (2 if _FLAG_PAIR.match(text, start) else 1))
-            if not sequence or text[at : at + 1] == _TEXT_SELECTOR:
-                continue
-            if ends := _ENDS.match(text, at):
-                at = ends.end()
-            start = done + len(text[done:start].rstrip(_DANGLING))
-            found.append((start, at, self.names[sequence]))
-            done = at
-        return found
-
-    def _longest(self, text: str, start: int) -> str:
-        """Return the longest known sequence at *start*, or an empty string."""
-        for size in self.lengths.get(text[start], ()):
-            sequence = text[start : start + size]
-            if sequence in self.names:
-                return sequence
-        return ""
 
 
 def _segments(text: str, found: list[Found]) -> Iterator[Segment]:
@@ -134,7 +91,7 @@ def _segments(text: str, found: list[Found]) -> Iterator[Segment]:
     for start, end, name in found:
         kept.append(text[done:start])
         done = end
-        if name in _STILL_TEXT:
+        if name in STILL_TEXT:
             kept.append(name)
             continue
         if before := "".join(kept):

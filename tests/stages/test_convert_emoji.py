@@ -4,15 +4,20 @@ import re
 from typing import get_args, get_type_hints
 
 import emoji
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.schemas import Document, RecipeError
-from corpusmill.stages.convert_emoji import ConvertEmoji
+from corpusmill.stages.convert_emoji import ConvertEmoji, EmojiTable
+from corpusmill.stages.text_buffers import text_buffers
 
 QUALIFIED = [s for s, data in emoji.EMOJI_DATA.items() if data["status"] == emoji.STATUS["fully_qualified"]]
 STILL_TEXT = {"©\ufe0f", "®\ufe0f", "™\ufe0f"}
+TABLE = EmojiTable("en")
+LONGEST = max(map(len, TABLE.names))
+ENDS = {"\u200d", "\ufe0f", *map(chr, range(0xE0020, 0xE0080))}
 BUILT = {mode: ConvertEmoji(mode=mode).build() for mode in ("name", "words", "remove", "keep")}
 PIECES = st.lists(
     st.sampled_from(
@@ -55,6 +60,51 @@ def test_every_known_sequence_of_two_or_more_characters_is_found() -> None:
     for sequence in emoji.EMOJI_DATA:
         if len(sequence) > 1 and sequence not in STILL_TEXT:
             assert converted(f"a{sequence}b")[1] == 1, sequence.encode("unicode_escape")
+
+
+def plainly_found(text: str) -> list[tuple[int, int, str]]:
+    """Return what `EmojiTable.find` does, a character at a time."""
+    found, at, done = [], 0, 0
+    while at < len(text):
+        sizes = [size for size in range(1, min(LONGEST, len(text) - at) + 1) if text[at : at + size] in TABLE.names]
+        start, size = at, max(sizes, default=0)
+        at += size or (2 if re.match("[\U0001f1e6-\U0001f1ff]{2}", text[at:]) else 1)
+        if not size or text[at : at + 1] == "\ufe0e":
+            continue
+        name = TABLE.names[text[start:at]]
+        while text[at : at + 1] and text[at] in ENDS:
+            at += 1
+        while start > done and text[start - 1] in "\u200d\ufe0f":
+            start -= 1
+        found.append((start, at, name))
+        done = at
+    return found
+
+
+@settings(max_examples=1000, deadline=None)
+@given(text=st.one_of(st.text(), PIECES, st.lists(st.sampled_from([*emoji.EMOJI_DATA]), max_size=5).map("".join)))
+def test_kernels_find_what_a_plain_search_finds(text: str) -> None:
+    found = plainly_found(text)
+    assert TABLE.find(text) == found
+    encoded = text.encode("utf-8", "replace").decode()
+    assert not found or TABLE.may_have_emoji(text_buffers(pa.array([encoded]))).all()
+
+
+def test_texts_without_emoji_are_passed_over() -> None:
+    guard = ConvertEmoji().guard()
+    assert not guard(
+        text_buffers(pa.array(["plain 123 #1 *", "© 2020 ™ ®", "a ↔ b ✓ ♀ ☺", "日本語", "🇩 alone", "\u200d\ufe0f"]))
+    ).any()
+    assert guard(text_buffers(pa.array(["😀", "1\ufe0f\u20e3", "☺\ufe0f", "🇩🇪"]))).all()
+
+
+def test_with_text_symbols_every_known_sequence_is_one_name() -> None:
+    apply = ConvertEmoji(text_symbols=True).build()
+    for sequence in emoji.EMOJI_DATA:
+        document = Document(text=sequence)
+        apply(document)
+        assert re.fullmatch(r":[^:\s]+:", document.text), sequence.encode("unicode_escape")
+        assert document.signals["emoji"] == 1
 
 
 def test_text_characters_stay_text() -> None:

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import functools
+import re
 import unicodedata
 from typing import Any
 
 import ftfy
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.schemas import Document, Drop, RecipeError
+from corpusmill.stages import encoding_repair, text_scan
+from corpusmill.stages.base import BatchFunction
 from corpusmill.stages.normalize_text import NormalizeText, normalize_blanks, remove_invisible, unescape_entities
+from corpusmill.stages.text_buffers import text_buffers
 
 DEFAULT = NormalizeText().build()
 # What the steps look for, glued together at random: far denser in traps than arbitrary text.
@@ -25,6 +31,41 @@ TRAPS = st.lists(
     max_size=40,
 ).map("".join)
 EVERYTHING = NormalizeText(unicode_form="NFKC", unescape_html="always", repeated_punctuation=2, blank_lines=0)
+
+VARIANTS = [
+    NormalizeText(),
+    EVERYTHING,
+    NormalizeText(keep_indentation=False, keep_tabs=False, repeated_punctuation=12, unescape_html="never"),
+    NormalizeText(white_space=False, unicode_form="none", blank_lines=2, soft_hyphens=False),
+    NormalizeText(repair_encoding=False, control_characters=False, line_separators=False, zero_width=False),
+    NormalizeText(white_space=False, blank_lines=None, repeated_punctuation=1),
+]
+CLEAN = [
+    *(
+        "The mill.\n\n  if x:\n\ty = 1",
+        "Die Mühle – „schön“, 5 °C",
+        "川のそばの水車小屋は、古い。",
+        "می\u200cخواهم نامه‌ای",
+        "हिन्दी क़",
+        "বাংলা কো",
+    ),
+    *(
+        "தமிழ் கொ",
+        "ไทยน้ำ",
+        "Мельница у реки",
+        "Ελλάδα ύδωρ",
+        "한국어",
+        "👩\u200d⚕\ufe0f ok",
+        "l’été «x» œuvre",
+        "שָׁלוֹם",
+        "Việt ngữ",
+    ),
+]
+
+
+@functools.cache
+def opened(stage: NormalizeText) -> BatchFunction:
+    return stage.open()
 
 
 def normalized(text: str, stage: NormalizeText | None = None) -> str:
@@ -77,6 +118,52 @@ def test_encoding_repair_is_that_of_ftfy(text: str) -> None:
     assert normalized(text, only_repair) == ftfy.fix_text(expected, config)
 
 
+@pytest.mark.parametrize("stage", VARIANTS, ids=range(len(VARIANTS)))
+@settings(max_examples=100, deadline=None)
+@given(texts=st.lists(st.one_of(st.text(st.characters(codec="utf-8")), TRAPS, st.sampled_from(CLEAN)), max_size=6))
+def test_guard_and_kernels_give_what_plain_steps_give(stage: NormalizeText, texts: list[str]) -> None:
+    out, verdicts = opened(stage)(pa.RecordBatch.from_pydict({"text": pa.array(texts, pa.string())}))
+    plain = [stage.plainly()(text) for text in texts]
+    assert out.column("text").to_pylist() == [text for text, _ in plain]
+    assert out.column("signals.repaired").to_pylist() == [repaired for _, repaired in plain]
+    assert [share > 0 for share in out.column("signals.replacement_share").to_pylist()] == [
+        "\ufffd" in t for t, _ in plain
+    ]
+    assert [verdict is not None for verdict in verdicts.to_pylist()] == [not text.strip() for text, _ in plain]
+
+
+def test_clean_texts_of_many_scripts_are_passed_over() -> None:
+    assert not NormalizeText().guard()(text_buffers(pa.array(CLEAN))).any()
+
+
+def test_texts_with_surrogates_take_the_plain_steps() -> None:
+    assert normalized("schÃ¶n  \ud800 \ud83d\ude00") == "schön \ufffd 😀"
+
+
+def test_a_line_ends_with_its_line_feed_as_ftfy_sees_it() -> None:
+    assert ftfy.fix_text("a Øœ\nb") == "a \u061c\nb"  # an invisible mark, which goes
+    assert normalized("a Øœ\nb") == "a\nb"
+    assert normalized("a Øœ") == ftfy.fix_text("a Øœ") == "a Øœ"
+
+
+@pytest.mark.parametrize(
+    "text", ["aaaaaaaaaaÃ  b", "é" * 9 + "Â  ok", "é" * 25 + "Ã³", "é" * 10 + "\nÃ  x", "ééé\n" * 9]
+)
+def test_pieces_of_long_lines_begin_as_lines_do(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (encoding_repair, text_scan):
+        monkeypatch.setattr(module, "SEGMENT", 10)
+    stage = NormalizeText(white_space=False)
+    out, _ = stage.open()(pa.RecordBatch.from_pydict({"text": [text]}))
+    assert out.column("text").to_pylist() == [stage.plainly()(text)[0]]
+
+
+def test_a_heuristic_that_is_not_understood_is_asked_of_ftfy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ftfy.badness, "BADNESS_RE", re.compile(r"Ã(?=\S)"))
+    stage = NormalizeText(blank_lines=7)  # tables are kept for settings: these are of no other test
+    assert stage.guard()(text_buffers(pa.array(["all ASCII", "schön", "schÃ¶n"]))).tolist() == [False, True, True]
+    assert normalized("schön\nschÃ¶n", stage) == "schön\nschön"
+
+
 def test_repair_listens_to_its_configuration_where_ftfy_without_explanation_does_not() -> None:
     text = "voilÃ le travail"  # needs `restore_byte_a0`, a repair of bytes
     assert normalized(text) == "voilà le travail"
@@ -99,6 +186,8 @@ def test_signals_and_verdicts() -> None:
         ("line_separators", "a\r\nb"),
         ("control_characters", "a\x07b"),
         ("zero_width", "a\u200bb"),
+        ("zero_width", "a\xadb"),
+        ("soft_hyphens", "a\xadb"),
         ("white_space", "a  b "),
         ("keep_indentation", "  a"),
         ("keep_tabs", "a\tb"),
