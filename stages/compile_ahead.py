@@ -193,12 +193,28 @@ def _index() -> None:
         index.resolve(keys, first, lambda *_: True)
 
 
+def _find_terms() -> None:
+    import pyarrow as pa
+
+    from corpusmill.stages.plausible_languages import LanguageEvidence
+    from corpusmill.stages.term_matcher import TermMatcher
+    from corpusmill.stages.term_table import count_words
+    from corpusmill.stages.text_buffers import text_buffers
+
+    terms = TermMatcher(["one"], [""])
+    terms.texts_with_terms(text_buffers(pa.array(["one"], pa.large_string())))
+    read = terms.read("one")
+    LanguageEvidence(read)
+    count_words(read.data)
+
+
 _PARTS = {
     "html_read": _Part("html_tokens:tokenize", 6, _read),
     "html_find": _Part("html_select:complete_rows", 6.5, _find),
     "html_write": _Part("html_render:render", 3, _write),
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
+    "terms": _Part("terms:count_words", 3, _find_terms),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
 }
