@@ -67,6 +67,9 @@ class FilterToxicity(DocumentStage, frozen=True, kw_only=True):
     words. Naming them switches that test off, and with it the protection of texts in other languages."""
     categories: tuple[str, ...] = ()
     """Categories that count; empty: all."""
+    disguised_words: bool = True
+    """Look a second time at words that are spelled to be missed: `f*ck`, `sh1t`, `fuuuck`, a letter of another script, a blank
+    after each letter. Strong and severe single words of four letters or more only. Risk: names and codes that look like it."""
     maximum_density: Annotated[float, Meta(ge=0)] | None = 25.0
     """Weighted hits per 1,000 words above which a document with at least one strong or severe hit goes (`toxic_density`); None
     switches the rule off. 25 is two vulgar words in 79 words, or 26 in 1,000: blunt fiction and most chat stay, pornography
@@ -172,7 +175,7 @@ def _files(stage: FilterToxicity) -> tuple[tuple[str, int, int], ...]:
 @lru_cache(maxsize=8)
 def _kept_terms(stage: FilterToxicity, files: tuple[tuple[str, int, int], ...]) -> ToxicTerms:  # noqa: ARG001  a key
     """Keep the tables between guard, build and calls of `spans`: settings are frozen and have no place for them."""
-    return ToxicTerms(stage.entries(), everywhere=bool(stage.languages))
+    return ToxicTerms(stage.entries(), everywhere=bool(stage.languages), disguised=stage.disguised_words)
 
 
 def _check(setting: str, asked: Iterable[str], known: set[str]) -> None:

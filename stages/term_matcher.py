@@ -27,6 +27,7 @@ from corpusmill.stages.term_folding import KATAKANA, UNSPACED, fold, is_word
 from corpusmill.stages.text_buffers import TextBuffers
 
 if TYPE_CHECKING:
+    from corpusmill.stages.kernels.terms import Disguises
     from corpusmill.stages.term_table import Occurrence, SymbolText
 
 __all__ = ["Match", "TermMatcher"]
@@ -97,7 +98,13 @@ class TermMatcher:
     syllables. Matches that lie inside a match of one of the *allowed* words or phrases do not count.
     """
 
-    def __init__(self, terms: Sequence[str], languages: Sequence[str], allowed: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        terms: Sequence[str],
+        languages: Sequence[str],
+        allowed: Iterable[str] = (),
+        disguises: Disguises | None = None,
+    ) -> None:
         import ahocorasick_rs
 
         from corpusmill.stages.term_table import TermTable
@@ -112,8 +119,11 @@ class TermMatcher:
         self._anchors = [_anchor(found) for found in rules.values()]
         self._automaton = ahocorasick_rs.AhoCorasick(list(rules), implementation=ahocorasick_rs.Implementation.DFA)
         self._table = TermTable(
-            (fold(term.strip().strip("*").strip()).text, term.strip().startswith("*"), term.strip().endswith("*"))
-            for term in terms
+            (
+                (fold(term.strip().strip("*").strip()).text, term.strip().startswith("*"), term.strip().endswith("*"))
+                for term in terms
+            ),
+            disguises,
         )
         # A match covers its occurrence and is covered by an innocent word if at all; neither is longer than this.
         reach = max((_longest(anchor, rule) for anchor, found in rules.items() for rule in found), default=0)

@@ -24,6 +24,7 @@ __all__ = ["Occurrence", "SymbolText", "TermTable", "WordTable", "characters", "
 
 _PAGE = 128
 _PARTICLES = re.compile("[\u0590-\u05ff\u0600-\u06ff]")
+_TWO_SCRIPTS = re.compile("[\u0370-\u052f]")  # Greek and Cyrillic
 _KANA, _HAN = re.compile("[\u3041-\u30fa]"), re.compile("[\u3400-\u9fff]")
 _ASTRAL_WORD, _ASTRAL_UNSPACED = 0xE000, 0xE001  # of the private use area, which is in no word itself
 _MORE_ROOM = 16
@@ -34,6 +35,17 @@ _FACTOR = 0x9E3779B97F4A7C15
 _SECOND = 0xC2B2AE3D27D4EB4F  # both as in kernels/terms.py
 _64_BITS = (1 << 64) - 1
 _EAST_ASIAN_WORD, _SOUTH_EAST_ASIAN_WORD = 2, 5  # characters, as in text_units
+
+
+def _fixed(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return *array* read-only, the one form that kernels are compiled for."""
+    array.flags.writeable = False
+    return array
+
+
+_NO_DISGUISES = kernels.Disguises(
+    _fixed(np.zeros(128, np.uint8)), _fixed(np.zeros(0x10000, np.uint8)), _fixed(np.zeros(1 << 10, np.uint64))
+)
 
 
 class Occurrence(NamedTuple):
@@ -96,6 +108,7 @@ def _packed(
     kinds[_where(KATAKANA, symbols)] = kernels.KATAKANA
     kinds[_ASTRAL_WORD], kinds[_ASTRAL_UNSPACED] = kernels.WORD, kernels.UNSPACED
     kinds[_where(_PARTICLES, symbols) & (kinds == kernels.WORD)] |= kernels.PARTICLES
+    kinds[_where(_TWO_SCRIPTS, symbols) & (kinds == kernels.WORD)] |= kernels.LOOKALIKE
     kinds[_where(_KANA, symbols)] |= kernels.KANA
     kinds[_where(_HAN, symbols)] |= kernels.HAN
     return _with_kinds(
@@ -109,6 +122,8 @@ def _with_kinds(table: kernels.Characters, kinds: npt.NDArray[np.uint8]) -> kern
     own = kinds[letters]
     letters |= ((own & kernels.CLASS) == kernels.WORD).astype(np.uint16) << 8
     letters |= (own & kernels.START != 0).astype(np.uint16) << 9
+    for signs, bits in (("abcdefghijklmnopqrstuvxyz", 5 << 10), ("w", 1 << 10), ("0123456789@$!|+*", 1 << 11)):
+        letters[[ord(sign) for sign in signs + (signs.upper() if signs.isalpha() else "")]] |= bits
     return table._replace(kinds=_fixed(kinds), letters=_fixed(letters))
 
 
@@ -119,12 +134,6 @@ def _where(pattern: str | re.Pattern[str], text: str) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _fixed(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return *array* read-only, the one form that kernels are compiled for."""
-    array.flags.writeable = False
-    return array
-
-
 class SymbolText(NamedTuple):
     """A text as symbols, and where terms may be in it (None: anywhere)."""
 
@@ -132,12 +141,14 @@ class SymbolText(NamedTuple):
     room: kernels.Found
     count: int
     occurrences: list[Occurrence] | None
+    odd: list[int]
+    """Symbols of words that are spelled to be missed, as the kernels report them."""
 
 
 def _room(length: int) -> kernels.Found:
     """Return room for a text of *length* bytes: no character becomes more symbols than it has bytes."""
     size = length + _MORE_ROOM
-    return kernels.Found(np.empty(size, np.uint16), *(np.empty(size, np.uint32) for _ in range(3)))
+    return kernels.Found(np.empty(size, np.uint16), *(np.empty(size, np.uint32) for _ in range(4)))
 
 
 class TermTable:
@@ -146,7 +157,8 @@ class TermTable:
     *terms* are folded words and phrases, each with whether any rest of a word may come before it and after it.
     """
 
-    def __init__(self, terms: Iterable[tuple[str, bool, bool]]) -> None:
+    def __init__(self, terms: Iterable[tuple[str, bool, bool]], disguises: kernels.Disguises | None = None) -> None:
+        self._disguises = disguises or _NO_DISGUISES
         table = characters()
         kinds = table.kinds.copy()
         listed = set()
@@ -162,15 +174,16 @@ class TermTable:
         data, starts, ends = texts
         found = np.zeros(len(starts), np.bool_)
         room = _room(int((ends - starts).max(initial=0)))
-        kernels.texts_with_terms(data, starts, ends, self.characters, self.terms, room, found)
+        kernels.texts_with_terms(data, starts, ends, self.characters, self.terms, self._disguises, room, found)
         return found
 
     def read(self, data: npt.NDArray[np.uint8], margin: int) -> SymbolText:
         """Return a text with the places where terms may be in it, each with a window of *margin* symbols on both sides."""
         room = _room(data.size)
-        found, count, marked = kernels.find_terms(data, self.characters, self.terms, room)
+        found, odd, count, marked = kernels.find_terms(data, self.characters, self.terms, self._disguises, room)
+        words = room.odd[:odd].tolist()
         if marked:
-            return SymbolText(data, room, count, None)
+            return SymbolText(data, room, count, None, words)
         places, lengths, offsets = room.starts[:found].astype(np.int64), room.lengths[:found], room.offsets
         left, right = np.maximum(places - margin, 0), np.minimum(places + lengths + margin, count)
         columns = [offsets[at].tolist() for at in (places, places + lengths - 1, left, right)]
@@ -178,7 +191,7 @@ class TermTable:
             Occurrence(first, last, begin if at else 0, end)
             for first, last, begin, end, at in zip(*columns, left.tolist(), strict=True)
         ]
-        return SymbolText(data, room, count, occurrences)
+        return SymbolText(data, room, count, occurrences, words)
 
 
 class WordTable:

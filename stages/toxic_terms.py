@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.schemas import RecipeError
+from corpusmill.stages.term_folding import fold
 from corpusmill.stages.term_matcher import TermMatcher
 from corpusmill.stages.text_buffers import TextBuffers
 
@@ -55,13 +56,31 @@ class Hit(NamedTuple):
 class ToxicTerms:
     """The terms in force, and the function that finds those that count in a text."""
 
-    def __init__(self, entries: Sequence[LexiconEntry], *, everywhere: bool) -> None:
-        """Take the *entries*; *everywhere* they apply in every text, whatever its language."""
+    def __init__(self, entries: Sequence[LexiconEntry], *, everywhere: bool, disguised: bool) -> None:
+        """Take the *entries*; *everywhere* they apply in every text, whatever its language.
+
+        *disguised* ones are found too: strong and severe words that are spelled to be missed, but no spam and no word that is
+        innocent in another language.
+        """
         self._terms = [entry for entry in entries if entry.severity != "allow"]
         allowed = [entry.term for entry in entries if entry.severity == "allow"]
         allowed += [word for entry in self._terms for word in entry.exceptions]
         names, languages = [entry.term for entry in self._terms], [entry.language for entry in self._terms]
-        self._matcher = TermMatcher(names, languages, allowed)
+        self._disguised = None
+        if disguised:
+            from corpusmill.stages.disguised_terms import DisguisedTerms
+
+            eligible = [
+                (fold(entry.term.strip("*")).text, number, entry.term.endswith("*"))
+                for number, entry in enumerate(self._terms)
+                if entry.severity != "mild"
+                and entry.applies != "certain"
+                and entry.category != "spam"
+                and not entry.term.startswith("*")
+            ]
+            self._disguised = DisguisedTerms(eligible, (fold(word).text for word in allowed))
+        tables = self._disguised.tables if self._disguised else None
+        self._matcher = TermMatcher(names, languages, allowed, tables)
         self._everywhere = everywhere
 
     def may_be_in(self, texts: TextBuffers) -> npt.NDArray[np.bool_]:
@@ -71,10 +90,13 @@ class ToxicTerms:
     def find(self, text: str) -> list[Hit]:
         """Return the hits of a text in order: the terms that apply to it, the longest of overlapping ones."""
         read = self._matcher.read(text)
-        matches = self._matcher.matches(text, read)
-        if not matches:
+        hits = [Hit(start, end, self._terms[term]) for start, end, term in self._matcher.matches(text, read)]
+        if self._disguised and read.odd:
+            for start, end, term in self._disguised.find(read, read.odd):
+                before, word = (read.data[span].tobytes().decode() for span in (slice(start), slice(start, end)))
+                hits.append(Hit(len(before), len(before) + len(word), self._terms[term]))
+        if not hits:
             return []
-        hits = [Hit(start, end, self._terms[term]) for start, end, term in matches]
         if not self._everywhere and any(hit.entry.language and hit.entry.applies != "everywhere" for hit in hits):
             from corpusmill.stages.plausible_languages import LanguageEvidence
 

@@ -29,15 +29,20 @@ __all__ = [
     "IGNORED",
     "KANA",
     "KATAKANA",
+    "LOOKALIKE",
     "MARK",
     "PARTICLES",
     "SHORT",
+    "SIGNED",
     "SOUTH_EAST_ASIAN",
     "SPACE",
+    "SPREAD",
     "START",
     "UNSPACED",
     "WORD",
+    "WRITTEN",
     "Characters",
+    "Disguises",
     "Found",
     "Terms",
     "count_function_words",
@@ -55,17 +60,20 @@ SPACE, ALNUM, EAST_ASIAN, SOUTH_EAST_ASIAN = 1 << 18, 1 << 19, 1 << 20, 1 << 21
 """Classes of a character that words are counted by, in the same entries (see `text_units`)."""
 WORD, UNSPACED, KATAKANA, CLASS = 1, 2, 3, 3
 """Classes of a symbol in `kinds`; two of them belong to one word if both are WORD or both KATAKANA."""
-START, PARTICLES, HAN, KANA, SHORT = 4, 8, 16, 32, 64
+START, PARTICLES, HAN, KANA, SHORT, LOOKALIKE = 4, 8, 16, 32, 64, 128
 """More of a symbol: terms with an open start begin with it; its script writes particles together with words; Han; kana; terms
-of one or two symbols begin with it."""
+of one or two symbols begin with it; Greek or Cyrillic."""
+SIGNED, WRITTEN, SPREAD = 0, 1 << 30, 2 << 30
+"""Sights of an odd word: signs between its letters; letters repeated or of two scripts; a blank after each letter."""
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
 _OF_ONE, _OF_TWO, _OF_THREE, _OF_FOUR = (np.uint64(2**bits - 1) for bits in (16, 32, 48, 64))
-_0, _1, _2, _3, _4, _5, _6, _7, _8 = (np.uint64(number) for number in range(9))
+_0, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12 = (np.uint64(number) for number in range(13))
 _16, _32, _48, _63 = (np.uint64(number) for number in (16, 32, 48, 63))
 _LONGEST_PARTICLE = _3
 _BLANKS_AFTER = 6
+_LONGEST = np.uint64(40)  # characters of a word that is spelled to be missed, before and after where it shows
 
 
 class Characters(NamedTuple):
@@ -77,7 +85,8 @@ class Characters(NamedTuple):
     """Rows of a count and at most three symbols."""
     kinds: Any
     letters: Any
-    """For ASCII the symbol, 256 more if it is of a word, and 512 more if terms with an open start begin with it."""
+    """For ASCII the symbol; bit 8: it is of a word; bit 9: terms with an open start begin with it; bit 10: a letter; bit 11: a
+    sign that stands for letters; bit 12: a letter that is not repeated in ordinary text (not the w of www)."""
 
 
 class Found(NamedTuple):
@@ -89,6 +98,18 @@ class Found(NamedTuple):
     starts: Any
     """The symbols with which words begin."""
     lengths: Any
+    odd: Any
+    """The symbols at which a word looks as if it was spelled to be missed; later only words that may be terms, with a SIGHT."""
+
+
+class Disguises(NamedTuple):
+    """How a word that is spelled to be missed is read: letters by what they look like, repeated ones once."""
+
+    of_bytes: Any
+    """What an ASCII character is read as; 0: nothing; 1: any letter."""
+    of_symbols: Any
+    bits: Any
+    """2^16 bits: with which four letters, each another than the one before, terms begin."""
 
 
 class Terms(NamedTuple):
@@ -148,29 +169,37 @@ def _ascii(data: Any, at: np.uint64) -> bool:
 @inner
 def fold_symbols(
     data: Any, start: int, end: int, characters: Characters, out: Found
-) -> tuple[np.uint64, np.uint64, bool]:
-    """Write the symbols of one text, where in the text the character of each begins, and which ones begin a word.
+) -> tuple[np.uint64, np.uint64, np.uint64, bool]:
+    """Write the symbols of one text, where in the text the character of each begins, which ones begin a word, and odd ones.
 
-    Returns the numbers of symbols and of starts, and whether an accent was left out. Six blanks follow the last symbol.
+    Returns the numbers of symbols, of starts and of odd ones, and whether an accent was left out. Six blanks follow.
     """
     page_of, pages, expansions, kinds, letters = characters
     at, last, first = np.uint64(start), np.uint64(end), np.uint64(start)
-    count, begun, run = _0, _0, _0
+    count, begun, odd, run = _0, _0, _0, _0
     before = np.uint8(0)
+    pending = after_letter = _0  # whether signs follow a letter, and whether the last character was a letter
+    one, two = _0, _0  # the last two symbols
     marked = False
     while at < last:
-        if before & PARTICLES == 0 and at + _8 <= last and _ascii(data, at):
+        if before & (PARTICLES | LOOKALIKE) == 0 and at + _8 <= last and _ascii(data, at):
             # Most of most texts. A symbol is stored at every step, and overwritten where blanks come together.
             other = np.uint64((before & CLASS) != 0)
             joined = np.uint64((before & CLASS) == WORD)
             while at + _8 <= last and _ascii(data, at):
                 for place in range(8):
-                    entry = letters[data[at + np.uint64(place)]]
-                    word = np.uint64(entry >> 8) & _1
-                    out.symbols[count] = entry & 255
+                    entry = np.uint64(letters[data[at + np.uint64(place)]])
+                    symbol, word, letter = entry & np.uint64(255), (entry >> _8) & _1, (entry >> _10) & _1
+                    out.symbols[count] = symbol
                     out.offsets[count] = at + np.uint64(place) - first
                     out.starts[begun] = count
-                    begun += word & ((joined ^ _1) | np.uint64(entry >> 9))
+                    out.odd[odd] = count
+                    begun += word & ((joined ^ _1) | ((entry >> _9) & _1))
+                    repeated = np.uint64((symbol == one) & (one == two)) & (entry >> _12)
+                    odd += (letter & pending) | repeated
+                    pending = (entry >> _11) & (pending | after_letter) & _1
+                    after_letter = letter
+                    one, two = symbol, one
                     count += word | other
                     other = joined = word
                 at += _8
@@ -180,24 +209,132 @@ def fold_symbols(
         place = at - first
         byte = data[at]
         if byte < 128:
-            entry = np.int32(letters[byte] & 255)
+            ascii_entry = np.uint64(letters[byte])
+            entry = np.int32(ascii_entry & np.uint64(255))
             at += _1
         else:
+            ascii_entry = _0
             code, at = decode(data, at, last)
             entry = pages[page_of[code >> np.uint64(7)], code & np.uint64(127)] & (EXPANDED | 0xFFFF)
         if entry < IGNORED:
-            count, begun, run, before = _put(np.uint64(entry), place, count, begun, run, before, kinds, out)
+            symbol = np.uint64(entry)
+            kind = kinds[symbol]
+            letter = (ascii_entry >> _10) & _1
+            mixed = (letter & np.uint64(before & LOOKALIKE != 0)) | (after_letter & np.uint64(kind & LOOKALIKE != 0))
+            wordly = np.uint64((kind & CLASS == WORD) & ((byte >= 128) | (ascii_entry >> _12 != 0)))
+            repeated = np.uint64((symbol == one) & (one == two)) & wordly
+            out.odd[odd] = count
+            odd += (letter & pending) | repeated | mixed
+            pending = (ascii_entry >> _11) & (pending | after_letter) & _1
+            after_letter = letter
+            one, two = symbol, one
+            count, begun, run, before = _put(symbol, place, count, begun, run, before, kinds, out)
         elif entry >= EXPANDED:
             row = np.uint64(entry & 0xFFFF)
+            pending = after_letter = _0
             for number in range(expansions[row, 0]):
                 symbol = np.uint64(expansions[row, np.uint64(number + 1)])
+                one, two = symbol, one
                 count, begun, run, before = _put(symbol, place, count, begun, run, before, kinds, out)
         elif entry >= MARK:
             marked = True
     for number in range(_BLANKS_AFTER):
         out.symbols[count + np.uint64(number)] = BLANK
         out.offsets[count + np.uint64(number)] = last - first
-    return count, begun, marked
+    return count, begun, odd, marked
+
+
+@inlined
+def _reads_like(four: np.uint64, bits: Any) -> bool:
+    place = (four * _FACTOR) >> _48
+    return (bits[place >> _6] >> (place & _63)) & _1 != 0
+
+
+@inner
+def _signed(data: Any, at: np.uint64, start: np.uint64, end: np.uint64, letters: Any, disguises: Disguises) -> bool:
+    """Return whether the word around the letter at *at*, with signs among its letters, may be a term."""
+    begin = at
+    while begin > start and at - begin < _LONGEST and _of_signed(data[begin - _1], letters):
+        begin -= _1
+    four, taken, last = _0, _0, _0
+    place = begin
+    while place < end and taken < _4 and _of_signed(data[place], letters):
+        letter = np.uint64(disguises.of_bytes[data[place]])
+        if letter == 1:
+            return True
+        if letter == 0:
+            return False
+        if letter != last:
+            four = four << _8 | letter
+            taken += _1
+            last = letter
+        place += _1
+    while place < end and _of_signed(data[place], letters) and place - begin < _LONGEST:
+        if disguises.of_bytes[data[place]] == 1:
+            return True
+        place += _1
+    return taken == 4 and _reads_like(four, disguises.bits)
+
+
+@inlined
+def _of_signed(byte: np.uint8, letters: Any) -> bool:
+    return byte < 128 and letters[byte] & (3 << 10) != 0
+
+
+@inner
+def _written(symbols: Any, at: np.uint64, count: np.uint64, step: np.uint64, kinds: Any, disguises: Disguises) -> bool:
+    """Return whether the word around the symbol at *at*, or one of letters *step* apart from there on, may be a term."""
+    place = at
+    if step == 1:
+        while place > 0 and kinds[symbols[place - _1]] & CLASS == WORD and at - place < _LONGEST:
+            place -= _1
+    four, taken, last = _0, _0, _0
+    while place < count and taken < _4 and kinds[symbols[place]] & CLASS == WORD:
+        letter = np.uint64(disguises.of_symbols[symbols[place]])
+        if letter != last:
+            four = four << _8 | letter
+            taken += _1
+            last = letter
+        place += step
+    return taken == 4 and _reads_like(four, disguises.bits)
+
+
+@inner
+def _disguised(
+    data: Any, start: np.uint64, end: np.uint64, count: np.uint64, begun: np.uint64, odd: np.uint64,
+    characters: Characters, disguises: Disguises, room: Found, enough: np.uint64,
+) -> np.uint64:  # fmt: skip
+    """Leave of the odd symbols those whose word may be a term, and add words with a blank after each letter; *enough* ends it."""
+    kept = _0
+    for number in range(odd):
+        at = np.uint64(room.odd[np.uint64(number)])
+        byte = start + np.uint64(room.offsets[at])
+        if data[byte] < 128 and byte > start and _of_signed(data[byte], characters.letters):
+            signed = _signed(data, byte, start, end, characters.letters, disguises)
+            if signed:
+                room.odd[kept] = at | np.uint64(SIGNED)
+                kept += _1
+                if kept >= enough:
+                    return kept
+                continue
+        if _written(room.symbols, at, count, _1, characters.kinds, disguises):
+            room.odd[kept] = at | np.uint64(WRITTEN)
+            kept += _1
+            if kept >= enough:
+                return kept
+    alone = _0
+    for number in range(1, np.int64(begun)):
+        place = np.uint64(number)
+        at = np.uint64(room.starts[place])
+        alone = alone + _1 if at - np.uint64(room.starts[place - _1]) == 2 else _0
+        if alone >= 3 and room.symbols[at - _1] == BLANK and kept < room.odd.size:
+            four = at - _6
+            if _written(room.symbols, four, count, _2, characters.kinds, disguises):
+                room.odd[kept] = four | np.uint64(SPREAD)
+                kept += _1
+                if kept >= enough:
+                    return kept
+    return kept
 
 
 @inlined
@@ -263,29 +400,43 @@ def _may_begin(key: np.uint64, symbols: Any, at: np.uint64, kinds: Any, bits: An
 
 @bare_kernel
 def texts_with_terms(
-    data: Any, begins: Any, ends: Any, characters: Characters, terms: Terms, room: Found, found: Any
+    data: Any,
+    begins: Any,
+    ends: Any,
+    characters: Characters,
+    terms: Terms,
+    disguises: Disguises,
+    room: Found,
+    found: Any,
 ) -> None:
     """Set *found* for each text in which a term may be, or of which it cannot be told: it has accents of their own."""
     for text in range(begins.size):
-        _, begun, marked = fold_symbols(data, begins[text], ends[text], characters, room)
-        here = marked
+        start, end = np.uint64(begins[text]), np.uint64(ends[text])
+        count, begun, odd, here = fold_symbols(data, begins[text], ends[text], characters, room)
         place = _0
         while place < begun and not here:
-            start = np.uint64(room.starts[place])
-            key = _key(room.symbols, start)
-            if _may_begin(key, room.symbols, start, characters.kinds, terms.bits):
-                here = _term_at(key, room.symbols, start, characters.kinds, terms) > 0
+            at = np.uint64(room.starts[place])
+            key = _key(room.symbols, at)
+            if _may_begin(key, room.symbols, at, characters.kinds, terms.bits):
+                here = _term_at(key, room.symbols, at, characters.kinds, terms) > 0
             place += _1
+        if not here:
+            here = _disguised(data, start, end, count, begun, odd, characters, disguises, room, _1) > 0
         found[text] = here
 
 
 @bare_kernel
-def find_terms(data: Any, characters: Characters, terms: Terms, room: Found) -> tuple[int, int, bool]:
+def find_terms(
+    data: Any, characters: Characters, terms: Terms, disguises: Disguises, room: Found
+) -> tuple[int, int, int, bool]:
     """Find where terms may be in one text: of `starts` only those remain, with their `lengths` in symbols.
 
-    Returns how many there are, the number of symbols, and whether an accent was left out (then there may be others).
+    Returns how many there are, how many odd words, the number of symbols, and whether an accent was left out (then there may be
+    other terms).
     """
-    count, begun, marked = fold_symbols(data, 0, data.size, characters, room)
+    count, begun, odd, marked = fold_symbols(data, 0, data.size, characters, room)
+    most = np.uint64(room.odd.size)
+    odd = _disguised(data, _0, np.uint64(data.size), count, begun, odd, characters, disguises, room, most)
     kept = _0
     for place in range(begun):
         start = np.uint64(room.starts[np.uint64(place)])
@@ -297,7 +448,7 @@ def find_terms(data: Any, characters: Characters, terms: Terms, room: Found) -> 
             room.starts[kept] = start
             room.lengths[kept] = length
             kept += _1
-    return np.int64(kept), np.int64(count), marked
+    return np.int64(kept), np.int64(odd), np.int64(count), marked
 
 
 @bare_kernel
