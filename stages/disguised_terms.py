@@ -27,6 +27,7 @@ _LOOKALIKES = dict(zip("аеёорсухіјѕкмтнвһԁαοεικνρτυχ
 _ANY = 1  # a star
 _SIGNED = re.compile(r"[A-Za-z0-9@$!|+*]+")
 _EVIDENCE = re.compile(r"[A-Za-z][0-9@$!|+*]+[A-Za-z]")
+_THRICE = re.compile(r"([^\W\d_w])\1\1")  # but not www
 _REPEATED = re.compile(r"([^\W\d])\1\1+")
 _REPEATED_ANY = re.compile(r"(.)\1+")
 _READ_AS = str.maketrans({**_SIGNS, **_LOOKALIKES, "l": "i"})
@@ -109,8 +110,8 @@ class DisguisedTerms:
         while end < text.count and kinds[symbols[end]] & kernels.CLASS == kernels.WORD and end - start <= _LONGEST:
             end += 1
         word = "".join(map(chr, symbols[start:end].tolist()))
-        scripts = {character.isascii() for character in word if character.isascii() or character in _LOOKALIKES}
-        if len(word) > _LONGEST or not (_REPEATED.search(word) or len(scripts) > 1):
+        scripts = {c.isascii() for c in word if c in _LOOKALIKES or (c.isascii() and c.isalpha())}
+        if len(word) > _LONGEST or not (_THRICE.search(word) or len(scripts) > 1):
             return None
         number = self._read(word)
         return None if number is None else (*_bytes(text, start, end - 1), number)
