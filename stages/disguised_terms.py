@@ -26,7 +26,7 @@ _SIGNS = dict(zip("0134" "5789" "@$!|+", "oiea" "stbg" "asiit", strict=True))
 _LOOKALIKES = dict(zip("аеёорсухіјѕкмтнвһԁαοεικνρτυχη", "aeeopcyxijskmthbhdaoeikvptuxn", strict=True))
 _ANY = 1  # a star
 _SIGNED = re.compile(r"[A-Za-z0-9@$!|+*]+")
-_EVIDENCE = re.compile(r"[A-Za-z][0-9@$!|+*]+[A-Za-z]")
+_EVIDENCE = re.compile(r"[A-Za-z][0-9@$!|+*]{1,3}[A-Za-z]")
 _THRICE = re.compile(r"([^\W\d_w])\1\1")  # but not www
 _REPEATED = re.compile(r"([^\W\d])\1\1+")
 _REPEATED_ANY = re.compile(r"(.)\1+")
@@ -111,10 +111,13 @@ class DisguisedTerms:
             end += 1
         word = "".join(map(chr, symbols[start:end].tolist()))
         scripts = {c.isascii() for c in word if c in _LOOKALIKES or (c.isascii() and c.isalpha())}
-        if len(word) > _LONGEST or not (_THRICE.search(word) or len(scripts) > 1):
+        if len(word) > _LONGEST:
+            return None
+        first, last = _bytes(text, start, end - 1)
+        if len(scripts) < 2 and not _THRICE.search(text.data[first:last].tobytes().decode().lower()):
             return None
         number = self._read(word)
-        return None if number is None else (*_bytes(text, start, end - 1), number)
+        return None if number is None else (first, last, number)
 
     def _spread(self, text: SymbolText, at: int) -> Iterator[tuple[int, int, int]]:
         """Yield the terms that single letters from a symbol on spell, each with a blank behind it."""

@@ -125,9 +125,9 @@ class TermMatcher:
             ),
             disguises,
         )
-        # A match covers its occurrence and is covered by an innocent word if at all; neither is longer than this.
+        # Matches cover their occurrence, and so do innocent words that cover a match; none is longer than this.
         reach = max((_longest(anchor, rule) for anchor, found in rules.items() for rule in found), default=0)
-        self._margin = 2 * reach + _CONTEXT
+        self._margin = reach + _CONTEXT
 
     def texts_with_terms(self, texts: TextBuffers) -> npt.NDArray[np.bool_]:
         """Say of each text of a batch whether `find` may find anything in it; it finds nothing in any other."""

@@ -122,7 +122,7 @@ def _with_kinds(table: kernels.Characters, kinds: npt.NDArray[np.uint8]) -> kern
     own = kinds[letters]
     letters |= ((own & kernels.CLASS) == kernels.WORD).astype(np.uint16) << 8
     letters |= (own & kernels.START != 0).astype(np.uint16) << 9
-    for signs, bits in (("abcdefghijklmnopqrstuvxyz", 5 << 10), ("w", 1 << 10), ("0123456789@$!|+*", 1 << 11)):
+    for signs, bits in (("abcdefghijklmnopqrstuvwxyz", 1 << 10), ("0123456789@$!|+*", 1 << 11)):
         letters[[ord(sign) for sign in signs + (signs.upper() if signs.isalpha() else "")]] |= bits
     return table._replace(kinds=_fixed(kinds), letters=_fixed(letters))
 

@@ -69,9 +69,10 @@ SIGNED, WRITTEN, SPREAD = 0, 1 << 30, 2 << 30
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _SECOND = np.uint64(0xC2B2AE3D27D4EB4F)
 _OF_ONE, _OF_TWO, _OF_THREE, _OF_FOUR = (np.uint64(2**bits - 1) for bits in (16, 32, 48, 64))
-_0, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12 = (np.uint64(number) for number in range(13))
-_16, _32, _48, _63 = (np.uint64(number) for number in (16, 32, 48, 63))
+_0, _1, _2, _3, _4, _5, _6, _7, _8, _9 = (np.uint64(number) for number in range(10))
+_16, _32, _48, _63, _64 = (np.uint64(number) for number in (16, 32, 48, 63, 64))
 _LONGEST_PARTICLE = _3
+_W = 119  # three times in every web address
 _BLANKS_AFTER = 6
 _LONGEST = np.uint64(40)  # characters of a word that is spelled to be missed, before and after where it shows
 
@@ -86,7 +87,7 @@ class Characters(NamedTuple):
     kinds: Any
     letters: Any
     """For ASCII the symbol; bit 8: it is of a word; bit 9: terms with an open start begin with it; bit 10: a letter; bit 11: a
-    sign that stands for letters; bit 12: a letter that is not repeated in ordinary text (not the w of www)."""
+    sign that stands for letters."""
 
 
 class Found(NamedTuple):
@@ -166,6 +167,68 @@ def _ascii(data: Any, at: np.uint64) -> bool:
     return eight & np.uint64(0x8080808080808080) == 0
 
 
+@inlined
+def _letter(byte: np.uint8) -> np.uint8:
+    return np.uint8(np.uint8((byte | np.uint8(32)) - np.uint8(97)) < np.uint8(26))
+
+
+@inlined
+def _sign(byte: np.uint8) -> np.uint8:
+    digit = np.uint8(byte - np.uint8(48)) < np.uint8(10)
+    signs = (byte == np.uint8(33)) | (byte == np.uint8(36)) | (byte == np.uint8(42)) | (byte == np.uint8(43))
+    return np.uint8(digit | signs | (byte == np.uint8(64)) | (byte == np.uint8(124)))
+
+
+@inner
+def _odd_ascii(data: Any, start: np.uint64, end: np.uint64, count: np.uint64, odd: np.uint64, out: Found) -> np.uint64:
+    """Add the symbols at which a letter follows signs that follow a letter, or is there a third time.
+
+    The bytes are taken 64 at a time, in vector registers; where nothing shows in them, as nearly everywhere, that is all.
+    """
+    at = start + _2
+    symbol = _0
+    while at < end:
+        shown = np.uint8(0)
+        stop = at + _64
+        if stop <= end:
+            for place in range(64):
+                here, one, two = (
+                    data[at + np.uint64(place)], data[at + np.uint64(place) - _1], data[at + np.uint64(place) - _2]
+                )  # fmt: skip
+                signed = _sign(one) & (_letter(two) | _sign(two))
+                thrice = np.uint8((here | np.uint8(32)) == (one | np.uint8(32))) & np.uint8(
+                    (one | np.uint8(32)) == (two | np.uint8(32))
+                )
+                shown |= _letter(here) & (signed | thrice)
+            if shown == 0:
+                at = stop
+                continue
+        stop = min(stop, end)
+        while at < stop:
+            here, one, two = data[at] | np.uint8(32), data[at - _1], data[at - _2]
+            if _letter(here) and (
+                (_sign(one) and (_letter(two) or _sign(two)))
+                or (here == one | np.uint8(32) and here == two | np.uint8(32) and here != _W)
+            ):
+                symbol = _symbol_of(at - start, symbol, count, out)
+                out.odd[odd] = symbol
+                odd += _1
+            at += _1
+    return odd
+
+
+@inner
+def _symbol_of(byte: np.uint64, low: np.uint64, high: np.uint64, out: Found) -> np.uint64:
+    """Return the first symbol from *low* on whose character begins at *byte* or after it."""
+    while low < high:
+        middle = (low + high) >> _1
+        if out.offsets[middle] < byte:
+            low = middle + _1
+        else:
+            high = middle
+    return low
+
+
 @inner
 def fold_symbols(
     data: Any, start: int, end: int, characters: Characters, out: Found
@@ -178,69 +241,58 @@ def fold_symbols(
     at, last, first = np.uint64(start), np.uint64(end), np.uint64(start)
     count, begun, odd, run = _0, _0, _0, _0
     before = np.uint8(0)
-    pending = after_letter = _0  # whether signs follow a letter, and whether the last character was a letter
-    one, two = _0, _0  # the last two symbols
+    one, twice = _0, _0  # the last symbol, and whether the one before it was the same
     marked = False
     while at < last:
-        if before & (PARTICLES | LOOKALIKE) == 0 and at + _8 <= last and _ascii(data, at):
+        if before & (PARTICLES | LOOKALIKE | 2) == 0 and at + _8 <= last and _ascii(data, at):
             # Most of most texts. A symbol is stored at every step, and overwritten where blanks come together.
-            other = np.uint64((before & CLASS) != 0)
-            joined = np.uint64((before & CLASS) == WORD)
+            joined = np.uint64(before & CLASS)
             while at + _8 <= last and _ascii(data, at):
                 for place in range(8):
                     entry = np.uint64(letters[data[at + np.uint64(place)]])
-                    symbol, word, letter = entry & np.uint64(255), (entry >> _8) & _1, (entry >> _10) & _1
+                    symbol, word = entry & np.uint64(255), (entry >> _8) & _1
                     out.symbols[count] = symbol
                     out.offsets[count] = at + np.uint64(place) - first
                     out.starts[begun] = count
-                    out.odd[odd] = count
-                    begun += word & ((joined ^ _1) | ((entry >> _9) & _1))
-                    repeated = np.uint64((symbol == one) & (one == two)) & (entry >> _12)
-                    odd += (letter & pending) | repeated
-                    pending = (entry >> _11) & (pending | after_letter) & _1
-                    after_letter = letter
-                    one, two = symbol, one
-                    count += word | other
-                    other = joined = word
+                    begun += word & ((joined ^ _1) | (entry >> _9))
+                    count += word | joined
+                    joined = word
                 at += _8
             before = np.uint8(joined)
-            run = _0
+            run, twice = _0, _0
+            one = np.uint64(letters[data[at - _1]] & 255)
             continue
         place = at - first
         byte = data[at]
         if byte < 128:
-            ascii_entry = np.uint64(letters[byte])
-            entry = np.int32(ascii_entry & np.uint64(255))
+            entry = np.int32(letters[byte] & 255)
             at += _1
         else:
-            ascii_entry = _0
             code, at = decode(data, at, last)
             entry = pages[page_of[code >> np.uint64(7)], code & np.uint64(127)] & (EXPANDED | 0xFFFF)
         if entry < IGNORED:
             symbol = np.uint64(entry)
             kind = kinds[symbol]
-            letter = (ascii_entry >> _10) & _1
-            mixed = (letter & np.uint64(before & LOOKALIKE != 0)) | (after_letter & np.uint64(kind & LOOKALIKE != 0))
-            wordly = np.uint64((kind & CLASS == WORD) & ((byte >= 128) | (ascii_entry >> _12 != 0)))
-            repeated = np.uint64((symbol == one) & (one == two)) & wordly
+            # Letters of two scripts, or a third time the same one. What is odd among ASCII is seen by `_odd_ascii`.
+            other_script = kind & LOOKALIKE != 0 and 97 <= one <= 122
+            mixed = other_script or (before & LOOKALIKE != 0 and 97 <= symbol <= 122)
+            repeated = symbol == one
             out.odd[odd] = count
-            odd += (letter & pending) | repeated | mixed
-            pending = (ascii_entry >> _11) & (pending | after_letter) & _1
-            after_letter = letter
-            one, two = symbol, one
+            odd += np.uint64(mixed | (repeated & (twice != 0) & (kind & CLASS == WORD) & (byte >= 128)))
+            twice, one = np.uint64(repeated), symbol
             count, begun, run, before = _put(symbol, place, count, begun, run, before, kinds, out)
         elif entry >= EXPANDED:
             row = np.uint64(entry & 0xFFFF)
-            pending = after_letter = _0
             for number in range(expansions[row, 0]):
                 symbol = np.uint64(expansions[row, np.uint64(number + 1)])
-                one, two = symbol, one
+                twice, one = np.uint64(symbol == one), symbol
                 count, begun, run, before = _put(symbol, place, count, begun, run, before, kinds, out)
         elif entry >= MARK:
             marked = True
     for number in range(_BLANKS_AFTER):
         out.symbols[count + np.uint64(number)] = BLANK
         out.offsets[count + np.uint64(number)] = last - first
+    odd = _odd_ascii(data, first, last, count, odd, out)
     return count, begun, odd, marked
 
 
