@@ -1,8 +1,8 @@
-"""Toxic terms: `filter_toxicity` beside a plain alternation of the same terms and an automaton with word borders. See `stages.py`.
+"""Toxic terms: `filter_toxicity` beside a plain alternation of its terms and an automaton with word borders. See `stages.py`.
 
 The alternation is the rule of C4 as its reimplementations have it, with our terms in place of its list; it stops at the first
-match. The automaton is what a careful script would do: every match, with word borders on both sides. Neither knows of phrases over
-line breaks, inflected endings, innocent words around a term, languages, or changed spelling.
+match. The automaton is what a careful script would do: every match, with word borders on both sides. Neither knows of phrases
+over line breaks, inflected endings, innocent words around a term, languages, or changed spelling.
 """
 
 from __future__ import annotations

@@ -100,6 +100,11 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, lines)
 
 
+def _language(row: dict[str, Any]) -> str:
+    language = str(row.get("lang") or "en")
+    return _NAMES.get(language, language)
+
+
 def _scores(texts: list[Measured], rule: str) -> str:
     """Return precision, recall and false positive rate."""
     judged = [(text.drops[rule], text.row["label"]) for text in texts if text.drops[rule] is not None]
@@ -169,10 +174,7 @@ def main() -> None:
     print("\n### Clean text")
     for path in options.clean:
         rows = [
-            {
-                "text": row.get("text") or row.get("gold") or "",
-                "lang": _NAMES.get(row.get("lang"), row.get("lang") or "en"),
-            }
+            {"text": row.get("text") or row.get("gold") or "", "lang": _language(row)}
             for row in read(path)
             if row.get("level", "document") == "document"
         ]

@@ -22,7 +22,7 @@ from corpusmill.stages.term_table import SymbolText, characters
 __all__ = ["DisguisedTerms"]
 
 _SHORTEST, _LONGEST = 4, 32
-_SIGNS = dict(zip("0134" "5789" "@$!|+", "oiea" "stbg" "asiit", strict=True))
+_SIGNS = dict(zip("01345789@$!|+", "oieastbgasiit", strict=True))
 _LOOKALIKES = dict(zip("аеёорсухіјѕкмтнвһԁαοεικνρτυχη", "aeeopcyxijskmthbhdaoeikvptuxn", strict=True))
 _ANY = 1  # a star
 _SIGNED = re.compile(r"[A-Za-z0-9@$!|+*]+")
@@ -107,7 +107,7 @@ class DisguisedTerms:
         start = end = at
         while start > 0 and kinds[symbols[start - 1]] & kernels.CLASS == kernels.WORD and at - start <= _LONGEST:
             start -= 1
-        while end < text.count and kinds[symbols[end]] & kernels.CLASS == kernels.WORD and end - start <= _LONGEST:
+        while end < text.size and kinds[symbols[end]] & kernels.CLASS == kernels.WORD and end - start <= _LONGEST:
             end += 1
         word = "".join(map(chr, symbols[start:end].tolist()))
         scripts = {c.isascii() for c in word if c in _LOOKALIKES or (c.isascii() and c.isalpha())}
@@ -123,7 +123,7 @@ class DisguisedTerms:
         """Yield the terms that single letters from a symbol on spell, each with a blank behind it."""
         symbols, kinds = text.room.symbols, characters().kinds
         word = ""
-        for place in range(at, min(at + 2 * _LONGEST, text.count), 2):
+        for place in range(at, min(at + 2 * _LONGEST, text.size), 2):
             alone = kinds[symbols[place + 1]] & kernels.CLASS == 0
             if kinds[symbols[place]] & kernels.CLASS != kernels.WORD or not alone:
                 break

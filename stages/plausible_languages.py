@@ -28,7 +28,7 @@ class LanguageEvidence:
         table, languages = _function_words()
         times, self._kana, self._han = table.count(text, _LOOKED_AT)
         counts = languages @ times
-        self._counts = dict(zip(_FUNCTION_WORDS, counts.tolist(), strict=True))
+        self._counts: dict[str, int] = dict(zip(_FUNCTION_WORDS, counts.tolist(), strict=True))
         self._best = int(counts.max())
 
     def plausible(self, language: str) -> bool:

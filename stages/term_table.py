@@ -111,9 +111,8 @@ def _packed(
     kinds[_where(_TWO_SCRIPTS, symbols) & (kinds == kernels.WORD)] |= kernels.LOOKALIKE
     kinds[_where(_KANA, symbols)] |= kernels.KANA
     kinds[_where(_HAN, symbols)] |= kernels.HAN
-    return _with_kinds(
-        kernels.Characters(*map(_fixed, (page_of, pages, np.array(expansions, np.int32))), None, None), kinds
-    )
+    several = _fixed(np.array(expansions, np.int32))
+    return _with_kinds(kernels.Characters(_fixed(page_of), _fixed(pages), several, None, None), kinds)
 
 
 def _with_kinds(table: kernels.Characters, kinds: npt.NDArray[np.uint8]) -> kernels.Characters:
@@ -139,7 +138,8 @@ class SymbolText(NamedTuple):
 
     data: npt.NDArray[np.uint8]
     room: kernels.Found
-    count: int
+    size: int
+    """How many symbols it has."""
     occurrences: list[Occurrence] | None
     odd: list[int]
     """Symbols of words that are spelled to be missed, as the kernels report them."""
@@ -182,7 +182,7 @@ class TermTable:
         room = _room(data.size)
         found, odd, count, marked = kernels.find_terms(data, self.characters, self.terms, self._disguises, room)
         words = room.odd[:odd].tolist()
-        if marked:
+        if marked or found * 2 * margin > data.size:  # windows would cover most of the text
             return SymbolText(data, room, count, None, words)
         places, lengths, offsets = room.starts[:found].astype(np.int64), room.lengths[:found], room.offsets
         left, right = np.maximum(places - margin, 0), np.minimum(places + lengths + margin, count)
@@ -215,7 +215,7 @@ class WordTable:
         """Return how often each word is among the first *most* symbols of *text*, and how many are kana and Han."""
         times = np.zeros(self._size, np.int64)
         kana, han = kernels.count_function_words(
-            text.room.symbols, min(text.count, most), characters().kinds, self._keys, self._numbers, times
+            text.room.symbols, min(text.size, most), characters().kinds, self._keys, self._numbers, times
         )
         return times, kana, han
 
@@ -269,4 +269,4 @@ def _terms(listed: Sequence[tuple[tuple[int, ...], bool]]) -> kernels.Terms:
     begin = np.cumsum([0, *(len(symbols) for symbols, _ in listed)], dtype=np.int64)
     together = np.array([symbol for symbols, _ in listed for symbol in symbols], np.uint16)
     open_end = np.array([open_end for _, open_end in listed], np.bool_)
-    return kernels.Terms(*map(_fixed, (bits, keys, first, last, together, begin, open_end)))
+    return kernels.Terms(*(_fixed(array) for array in (bits, keys, first, last, together, begin, open_end)))

@@ -325,12 +325,12 @@ def _signed(data: Any, at: np.uint64, start: np.uint64, end: np.uint64, letters:
         if disguises.of_bytes[data[place]] == 1:
             return True
         place += _1
-    return taken == 4 and _reads_like(four, disguises.bits)
+    return bool(taken == 4 and _reads_like(four, disguises.bits))
 
 
 @inlined
 def _of_signed(byte: np.uint8, letters: Any) -> bool:
-    return byte < 128 and letters[byte] & (3 << 10) != 0
+    return bool(byte < 128 and letters[byte] & (3 << 10) != 0)
 
 
 @inner
@@ -470,10 +470,10 @@ def texts_with_terms(
             at = np.uint64(room.starts[place])
             key = _key(room.symbols, at)
             if _may_begin(key, room.symbols, at, characters.kinds, terms.bits):
-                here = _term_at(key, room.symbols, at, characters.kinds, terms) > 0
+                here = bool(_term_at(key, room.symbols, at, characters.kinds, terms))
             place += _1
         if not here:
-            here = _disguised(data, start, end, count, begun, odd, characters, disguises, room, _1) > 0
+            here = bool(_disguised(data, start, end, count, begun, odd, characters, disguises, room, _1))
         found[text] = here
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ from support import prose
 DROPPED = {"reason": "toxic_density", "value": 1.0, "limit": 0.0, "ref": None}
 
 
-def batch(urls: list[str | None], **columns: list[object]) -> pa.RecordBatch:
+def batch(urls: Sequence[str | None], **columns: Sequence[object]) -> pa.RecordBatch:
     sources = pa.array(["file.jsonl"] * len(urls), pa.string())
     arrays = {"url": pa.array(urls, pa.string()), "source": sources}
     return pa.record_batch({**arrays, **{name: pa.array(values) for name, values in columns.items()}})
@@ -41,7 +42,11 @@ def test_hosts_are_sources_and_files_where_there_is_no_url() -> None:
 
 
 def test_redactions_are_those_of_the_kinds_that_are_replaced() -> None:
-    columns = {"signals.pii_email": [2, 0, None], "signals.pii_ip": [0, 7, 1], "language": ["de", "en", None]}
+    columns: dict[str, list[object]] = {
+        "signals.pii_email": [2, 0, None],
+        "signals.pii_ip": [0, 7, 1],
+        "language": ["de", "en", None],
+    }
     tally = GroupTally()
     stage = NamedStage("redact_pii", RedactPii(kinds=("email",)))
     tally.add(stage, batch([None] * 3, **columns), pa.nulls(3, VERDICT))

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.stages import Deduplicate, StripHtml, compile_ahead
+from corpusmill.stages import Deduplicate, FilterToxicity, StripHtml, compile_ahead
 
-PARTS = sorted({*StripHtml().kernels, *StripHtml(output="markdown").kernels, *Deduplicate().kernels})
+PARTS = sorted(
+    {*FilterToxicity().kernels, *StripHtml().kernels, *StripHtml(output="markdown").kernels, *Deduplicate().kernels}
+)
 RUN = """
 import sys
 from numba.core import event
@@ -30,7 +32,7 @@ class Listener(event.Listener):
 event.register("numba:compile", Listener())
 
 import pyarrow as pa
-from corpusmill.stages import Deduplicate, StripHtml
+from corpusmill.stages import Deduplicate, FilterToxicity, StripHtml
 
 page = (
     '<html lang="en"><head><title>Bread</title><link rel="canonical" href="/bread"><script type="application/ld+json">'
@@ -40,6 +42,8 @@ page = (
 for output in ("text", "markdown"):
     batch = pa.record_batch({"html": pa.array([page.encode()] * 2, pa.large_binary())})
     assert len(StripHtml(output=output)(batch)) == 2
+texts = pa.array(["What the f*ck, bullshit and the end.", "nothing", None], pa.large_string())
+assert len(FilterToxicity()(pa.record_batch({"text": texts}))) == 2
 words = [[f"w{number * of}" for number in range(200)] for of in (1, 2, 3)]
 texts = [" ".join((*words[number % 3], str(number % 100))) for number in range(900)]
 assert len(Deduplicate()(pa.record_batch({"text": pa.array(texts, pa.large_string())}))) == 3

@@ -151,7 +151,7 @@ def test_no_word_is_passed_over_that_would_be_read_as_a_term(seed: int) -> None:
             parts.append(made)
         text = source.choice([" ", ", ", "  ", "\n"]).join(parts)
         read = matcher.read(text)
-        everything = [at | sight for at in range(read.count) for sight in (kernels.SIGNED, kernels.SPREAD)]
+        everything = [at | sight for at in range(read.size) for sight in (kernels.SIGNED, kernels.SPREAD)]
         starts = [
             at for at in everything
             if not at & kernels.SPREAD or (at & kernels.WRITTEN - 1) == 0
