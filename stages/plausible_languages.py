@@ -17,7 +17,7 @@ from corpusmill.stages.term_table import SymbolText, WordTable
 
 __all__ = ["LanguageEvidence"]
 
-_LOOKED_AT = 20_000  # characters, of which a run of blanks and punctuation is one
+_LOOKED_AT = 10_000  # characters, of which a run of blanks and punctuation is one
 _ENOUGH = 3
 
 

@@ -183,7 +183,7 @@ def _sign(byte: np.uint8) -> np.uint8:
 def _odd_ascii(data: Any, start: np.uint64, end: np.uint64, count: np.uint64, odd: np.uint64, out: Found) -> np.uint64:
     """Add the symbols at which a letter follows signs that follow a letter, or is there a third time.
 
-    The bytes are taken 64 at a time, in vector registers; where nothing shows in them, as nearly everywhere, that is all.
+    The bytes are taken 64 at a time, in vector registers; where no letter follows a sign or two like it, that is all.
     """
     at = start + _2
     symbol = _0
@@ -195,11 +195,8 @@ def _odd_ascii(data: Any, start: np.uint64, end: np.uint64, count: np.uint64, od
                 here, one, two = (
                     data[at + np.uint64(place)], data[at + np.uint64(place) - _1], data[at + np.uint64(place) - _2]
                 )  # fmt: skip
-                signed = _sign(one) & (_letter(two) | _sign(two))
-                thrice = np.uint8((here | np.uint8(32)) == (one | np.uint8(32))) & np.uint8(
-                    (one | np.uint8(32)) == (two | np.uint8(32))
-                )
-                shown |= _letter(here) & (signed | thrice)
+                unlike = ((here ^ one) | (one ^ two)) & np.uint8(0xDF)
+                shown |= _letter(here) & (_sign(one) | np.uint8(unlike == 0))
             if shown == 0:
                 at = stop
                 continue
