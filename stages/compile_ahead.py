@@ -214,7 +214,7 @@ _PARTS = {
     "html_write": _Part("html_render:render", 3, _write),
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
-    "terms": _Part("terms:count_words", 3, _find_terms),
+    "terms": _Part("term_symbols:count_words", 3, _find_terms),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
 }

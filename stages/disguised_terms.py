@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from corpusmill.stages.kernels import term_symbols
 from corpusmill.stages.kernels import terms as kernels
 from corpusmill.stages.term_table import SymbolText, characters
 
@@ -106,9 +107,15 @@ class DisguisedTerms:
     def _written(self, text: SymbolText, at: int) -> tuple[int, int, int] | None:
         symbols, kinds = text.room.symbols, characters().kinds
         start = end = at
-        while start > 0 and kinds[symbols[start - 1]] & kernels.CLASS == kernels.WORD and at - start <= _LONGEST:
+        while (
+            start > 0 and kinds[symbols[start - 1]] & term_symbols.CLASS == term_symbols.WORD and at - start <= _LONGEST
+        ):
             start -= 1
-        while end < text.size and kinds[symbols[end]] & kernels.CLASS == kernels.WORD and end - start <= _LONGEST:
+        while (
+            end < text.size
+            and kinds[symbols[end]] & term_symbols.CLASS == term_symbols.WORD
+            and end - start <= _LONGEST
+        ):
             end += 1
         word = "".join(map(chr, symbols[start:end].tolist()))
         scripts = {c.isascii() for c in word if c in _LOOKALIKES or (c.isascii() and c.isalpha())}
@@ -125,8 +132,8 @@ class DisguisedTerms:
         symbols, kinds = text.room.symbols, characters().kinds
         word = ""
         for place in range(at, min(at + 2 * _LONGEST, text.size), 2):
-            alone = kinds[symbols[place + 1]] & kernels.CLASS == 0
-            if kinds[symbols[place]] & kernels.CLASS != kernels.WORD or not alone:
+            alone = kinds[symbols[place + 1]] & term_symbols.CLASS == 0
+            if kinds[symbols[place]] & term_symbols.CLASS != term_symbols.WORD or not alone:
                 break
             word += chr(symbols[place])
             number = self._closed.get(word.translate(_READ_AS), self._open.get(word.translate(_READ_AS)))

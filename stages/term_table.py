@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from corpusmill.stages.kernels import term_symbols
 from corpusmill.stages.kernels import terms as kernels
 from corpusmill.stages.term_folding import IGNORED, KATAKANA, MARKS, SAME, SPECIAL, UNSPACED, fold
 from corpusmill.stages.text_buffers import TextBuffers
@@ -58,10 +59,10 @@ class Occurrence(NamedTuple):
 
 
 @functools.cache
-def characters() -> kernels.Characters:
+def characters() -> term_symbols.Characters:
     """Return what becomes of each code point."""
     everything = "".join(map(chr, range(0x110000)))
-    entries = np.full(0x110000, kernels.BLANK, np.int32)
+    entries = np.full(0x110000, term_symbols.BLANK, np.int32)
     words = _where(r"[^\W_]", everything)
     wordlike = words.copy()
     wordlike[ord("_")] = True
@@ -77,50 +78,52 @@ def characters() -> kernels.Characters:
     plain = {written for written, _ in SAME} | {c for c in everything[:_CASED_BELOW] if c.casefold() != c}
     for character in sorted(plain | {found for found in SPECIAL.findall(everything) if len(found) == 1}):
         folded = fold(character).text
-        symbols = [int(entries[ord(c)]) & 0xFFFF if wordlike[ord(c)] else kernels.BLANK for c in folded]
+        symbols = [int(entries[ord(c)]) & 0xFFFF if wordlike[ord(c)] else term_symbols.BLANK for c in folded]
         if len(symbols) == 1:
             entries[ord(character)] = symbols[0]
         elif symbols:
-            entries[ord(character)] = kernels.EXPANDED | len(expansions)
+            entries[ord(character)] = term_symbols.EXPANDED | len(expansions)
             expansions.append([len(symbols), *symbols, 0, 0][:4])
             assert len(symbols) <= min(3, len(character.encode("utf-8", "replace")))
-    entries[_where(f"[{IGNORED}]", everything)] = kernels.IGNORED
-    entries[_where(f"[{MARKS}]", everything)] = kernels.MARK
+    entries[_where(f"[{IGNORED}]", everything)] = term_symbols.IGNORED
+    entries[_where(f"[{MARKS}]", everything)] = term_symbols.MARK
     for pattern, bit in (
-        (r"\s", kernels.SPACE), (f"[{EAST_ASIAN}]", kernels.EAST_ASIAN), (f"[{SOUTH_EAST_ASIAN}]", kernels.SOUTH_EAST_ASIAN)
-    ):  # fmt: skip
+        (r"\s", term_symbols.SPACE),
+        (f"[{EAST_ASIAN}]", term_symbols.EAST_ASIAN),
+        (f"[{SOUTH_EAST_ASIAN}]", term_symbols.SOUTH_EAST_ASIAN),
+    ):
         entries[_where(pattern, everything)] |= bit
-    entries[words] |= kernels.ALNUM
+    entries[words] |= term_symbols.ALNUM
     return _packed(entries, expansions, wordlike, everything)
 
 
 def _packed(
     entries: npt.NDArray[np.int32], expansions: list[list[int]], wordlike: npt.NDArray[np.bool_], everything: str
-) -> kernels.Characters:
+) -> term_symbols.Characters:
     """Return the entries as pages of which each distinct one is kept once, with the classes of symbols."""
     numbers: dict[bytes, int] = {}
     page_of = np.array([numbers.setdefault(p.tobytes(), len(numbers)) for p in entries.reshape(-1, _PAGE)], np.uint16)
     pages = np.frombuffer(b"".join(numbers), np.int32).reshape(-1, _PAGE)
     kinds = np.zeros(0x10000, np.uint8)
     symbols = everything[:0x10000]
-    kinds[wordlike[:0x10000]] = kernels.WORD
-    kinds[_where(UNSPACED, symbols)] = kernels.UNSPACED
-    kinds[_where(KATAKANA, symbols)] = kernels.KATAKANA
-    kinds[_ASTRAL_WORD], kinds[_ASTRAL_UNSPACED] = kernels.WORD, kernels.UNSPACED
-    kinds[_where(_PARTICLES, symbols) & (kinds == kernels.WORD)] |= kernels.PARTICLES
-    kinds[_where(_TWO_SCRIPTS, symbols) & (kinds == kernels.WORD)] |= kernels.LOOKALIKE
-    kinds[_where(_KANA, symbols)] |= kernels.KANA
-    kinds[_where(_HAN, symbols)] |= kernels.HAN
+    kinds[wordlike[:0x10000]] = term_symbols.WORD
+    kinds[_where(UNSPACED, symbols)] = term_symbols.UNSPACED
+    kinds[_where(KATAKANA, symbols)] = term_symbols.KATAKANA
+    kinds[_ASTRAL_WORD], kinds[_ASTRAL_UNSPACED] = term_symbols.WORD, term_symbols.UNSPACED
+    kinds[_where(_PARTICLES, symbols) & (kinds == term_symbols.WORD)] |= term_symbols.PARTICLES
+    kinds[_where(_TWO_SCRIPTS, symbols) & (kinds == term_symbols.WORD)] |= term_symbols.LOOKALIKE
+    kinds[_where(_KANA, symbols)] |= term_symbols.KANA
+    kinds[_where(_HAN, symbols)] |= term_symbols.HAN
     several = _fixed(np.array(expansions, np.int32))
-    return _with_kinds(kernels.Characters(_fixed(page_of), _fixed(pages), several, None, None), kinds)
+    return _with_kinds(term_symbols.Characters(_fixed(page_of), _fixed(pages), several, None, None), kinds)
 
 
-def _with_kinds(table: kernels.Characters, kinds: npt.NDArray[np.uint8]) -> kernels.Characters:
+def _with_kinds(table: term_symbols.Characters, kinds: npt.NDArray[np.uint8]) -> term_symbols.Characters:
     """Return *table* with other kinds of symbols."""
     letters = table.pages[0].astype(np.uint16)
     own = kinds[letters]
-    letters |= ((own & kernels.CLASS) == kernels.WORD).astype(np.uint16) << 8
-    letters |= (own & kernels.START != 0).astype(np.uint16) << 9
+    letters |= ((own & term_symbols.CLASS) == term_symbols.WORD).astype(np.uint16) << 8
+    letters |= (own & term_symbols.START != 0).astype(np.uint16) << 9
     for signs, bits in (("abcdefghijklmnopqrstuvwxyz", 1 << 10), ("0123456789@$!|+*", 1 << 11)):
         letters[[ord(sign) for sign in signs + (signs.upper() if signs.isalpha() else "")]] |= bits
     return table._replace(kinds=_fixed(kinds), letters=_fixed(letters))
@@ -137,7 +140,7 @@ class SymbolText(NamedTuple):
     """A text as symbols, and where terms may be in it (None: anywhere)."""
 
     data: npt.NDArray[np.uint8]
-    room: kernels.Found
+    room: term_symbols.Found
     size: int
     """How many symbols it has."""
     occurrences: list[Occurrence] | None
@@ -145,10 +148,10 @@ class SymbolText(NamedTuple):
     """Symbols of words that are spelled to be missed, as the kernels report them."""
 
 
-def _room(length: int) -> kernels.Found:
+def _room(length: int) -> term_symbols.Found:
     """Return room for a text of *length* bytes: no character becomes more symbols than it has bytes."""
     size = length + _MORE_ROOM
-    return kernels.Found(np.empty(size, np.uint16), *(np.empty(size, np.uint32) for _ in range(4)))
+    return term_symbols.Found(np.empty(size, np.uint16), *(np.empty(size, np.uint32) for _ in range(4)))
 
 
 class TermTable:
@@ -165,7 +168,9 @@ class TermTable:
         for term, open_start, open_end in terms:
             symbols = _symbols(term)
             listed.add((symbols, open_end))
-            kinds[symbols[0]] |= (kernels.START if open_start else 0) | (kernels.SHORT if len(symbols) < 3 else 0)
+            kinds[symbols[0]] |= (term_symbols.START if open_start else 0) | (
+                term_symbols.SHORT if len(symbols) < 3 else 0
+            )
         self.characters = _with_kinds(table, kinds)
         self.terms = _terms(sorted(listed, key=lambda item: (_key(item[0]), *item)))
 
@@ -214,7 +219,7 @@ class WordTable:
     def count(self, text: SymbolText, most: int) -> tuple[npt.NDArray[np.int64], int, int]:
         """Return how often each word is among the first *most* symbols of *text*, and how many are kana and Han."""
         times = np.zeros(self._size, np.int64)
-        kana, han = kernels.count_function_words(
+        kana, han = term_symbols.count_function_words(
             text.room.symbols, min(text.size, most), characters().kinds, self._keys, self._numbers, times
         )
         return times, kana, han
@@ -222,7 +227,7 @@ class WordTable:
 
 def count_words(data: npt.NDArray[np.uint8]) -> float:
     """Return the words of a text in UTF-8: the very number of `text_units.words_of`."""
-    spaced, east, south_east = kernels.count_words(data, characters())
+    spaced, east, south_east = term_symbols.count_words(data, characters())
     return float(spaced + (east / _EAST_ASIAN_WORD + south_east / _SOUTH_EAST_ASIAN_WORD))
 
 
@@ -230,9 +235,9 @@ def _symbols(folded: str) -> tuple[int, ...]:
     """Return the symbols of a folded text; accents that are left in it belong to no symbol."""
     pages, page_of = characters().pages, characters().page_of
     entries = [int(pages[page_of[ord(c) // _PAGE], ord(c) % _PAGE]) for c in folded]
-    symbols = [entry & 0xFFFF for entry in entries if not entry & kernels.EXPANDED]
-    words = "".join(map(chr, symbols)).split(chr(kernels.BLANK))
-    return tuple(map(ord, chr(kernels.BLANK).join(filter(None, words))))
+    symbols = [entry & 0xFFFF for entry in entries if not entry & term_symbols.EXPANDED]
+    words = "".join(map(chr, symbols)).split(chr(term_symbols.BLANK))
+    return tuple(map(ord, chr(term_symbols.BLANK).join(filter(None, words))))
 
 
 def _key(symbols: tuple[int, ...]) -> int:

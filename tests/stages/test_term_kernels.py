@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.stages.disguised_terms import DisguisedTerms
+from corpusmill.stages.kernels import term_symbols
 from corpusmill.stages.kernels import terms as kernels
 from corpusmill.stages.term_matcher import TermMatcher
 from corpusmill.stages.term_table import characters, count_words
@@ -99,11 +100,11 @@ def test_bytes_that_are_not_text_are_no_terms() -> None:
 
 def test_every_character_has_an_entry_and_no_character_becomes_more_symbols_than_bytes() -> None:
     pages, page_of = characters().pages, characters().page_of
-    assert pages[page_of[ord("ß") >> 7], ord("ß") & 127] & kernels.EXPANDED == kernels.EXPANDED
+    assert pages[page_of[ord("ß") >> 7], ord("ß") & 127] & term_symbols.EXPANDED == term_symbols.EXPANDED
     for code in range(0x300, 0x110000, 7):
         entry = int(pages[page_of[code >> 7], code & 127])
         if unicodedata.category(chr(code)) in ("Zs", "Po", "Sm", "So"):
-            assert entry & 0xFFFF in (kernels.BLANK, code), hex(code)
+            assert entry & 0xFFFF in (term_symbols.BLANK, code), hex(code)
 
 
 WORDS = ["florpen", "zonkit", "grimble", "квакша", "wibble"]
@@ -155,7 +156,7 @@ def test_no_word_is_passed_over_that_would_be_read_as_a_term(seed: int) -> None:
         starts = [
             at for at in everything
             if not at & kernels.SPREAD or (at & kernels.WRITTEN - 1) == 0
-            or read.room.symbols[(at & kernels.WRITTEN - 1) - 1] == kernels.BLANK
+            or read.room.symbols[(at & kernels.WRITTEN - 1) - 1] == term_symbols.BLANK
         ]  # fmt: skip
         expected = disguised.find(read, starts)
         hits += len(expected)
