@@ -74,7 +74,8 @@ def _signed(data: Any, at: np.uint64, start: np.uint64, end: np.uint64, letters:
         begin -= _1
     four, taken, last = _0, _0, _0
     place = begin
-    while place < end and taken < _4 and _of_signed(data[place], letters):
+    stop = min(end, begin + _LONGEST)
+    while place < stop and taken < _4 and _of_signed(data[place], letters):
         letter = np.uint64(disguises.of_bytes[data[place]])
         if letter == 1:
             return True
@@ -85,7 +86,7 @@ def _signed(data: Any, at: np.uint64, start: np.uint64, end: np.uint64, letters:
             taken += _1
             last = letter
         place += _1
-    while place < end and _of_signed(data[place], letters) and place - begin < _LONGEST:
+    while place < stop and _of_signed(data[place], letters):
         if disguises.of_bytes[data[place]] == 1:
             return True
         place += _1
@@ -105,7 +106,8 @@ def _written(symbols: Any, at: np.uint64, count: np.uint64, step: np.uint64, kin
         while place > 0 and kinds[symbols[place - _1]] & CLASS == WORD and at - place < _LONGEST:
             place -= _1
     four, taken, last = _0, _0, _0
-    while place < count and taken < _4 and kinds[symbols[place]] & CLASS == WORD:
+    stop = min(count, place + _LONGEST + _LONGEST)
+    while place < stop and taken < _4 and kinds[symbols[place]] & CLASS == WORD:
         letter = np.uint64(disguises.of_symbols[symbols[place]])
         if letter != last:
             four = four << _8 | letter

@@ -164,3 +164,11 @@ def test_no_word_is_passed_over_that_would_be_read_as_a_term(seed: int) -> None:
         (may,) = matcher.texts_with_terms(text_buffers(pa.array([text], pa.large_string())))
         assert may or not expected
     assert hits > 100
+
+
+@pytest.mark.parametrize("piece", ["fl0rpen", "f l ", "a", "İ", "aааa", "a1", "florpennn ", "fl*", "а", "f.", "k3k"])
+def test_a_megabyte_of_disguises_is_read_once(piece: str) -> None:
+    disguised = DisguisedTerms([(word, at, True) for at, word in enumerate(WORDS)], [])
+    read = TermMatcher([], [], [], disguised.tables).read(piece * (1_000_000 // len(piece)))
+    assert len(disguised.find(read, read.odd[:1000])) <= 1000
+    assert len(read.odd) <= read.size
