@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from corpusmill.chain import numbered
+from corpusmill.group_rates import group_rates
 from corpusmill.journal import Event, Journal, by_batch, write_atomically
 from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.inputs import SkippedFile
@@ -61,6 +62,7 @@ def compile_manifest(
         inputs=_inputs(starts, records, skipped, removed),
         languages=_added(r.languages for r in records),
         html_engines=_added(r.html_engines for r in records),
+        groups=group_rates(r.groups for r in records),
         recipe=force.recipe,
         fingerprint=force.fingerprint,
         versions=force.versions,

@@ -13,7 +13,7 @@ from typing import Any
 
 from corpusmill.journal import write_atomically
 from corpusmill.readable import rate, shown, spoken
-from corpusmill.schemas.manifest import Manifest
+from corpusmill.schemas.manifest import GroupRates, Manifest
 from corpusmill.side_tables import examples, quarantined, signals
 from corpusmill.summary import budget, reasons, speed, stage_rate
 
@@ -82,6 +82,9 @@ def _page(root: Path, manifest: Manifest) -> Iterator[str]:
             ["language", "#documents", ""],
             ([escape(c), f"{n:,}", _bar(n / most)] for c, n in manifest.languages.items()),
         )
+    for by, groups in manifest.groups.items():
+        yield f"<h2>What filters took, by {escape(by)}</h2>"
+        yield from _group_rates(groups)
     if manifest.html_engines:
         yield "<h2>How pages were read</h2>"
         most = max(manifest.html_engines.values())
@@ -118,6 +121,32 @@ def _funnel(manifest: Manifest) -> Iterator[list[str]]:
             f"{stage.seconds:.2f}",
             stage_rate(stage),
         ]
+
+
+def _group_rates(groups: Sequence[GroupRates]) -> Iterator[str]:
+    """Yield a table of drops and redactions by group; a rate far from the first row's shows a filter that is unfair."""
+    heads = ["", "#seen by filter_toxicity", "#dropped", "#rate", "#seen by redact_pii", "#with redactions", "#rate"]
+    yield _table(
+        [*heads, "#redactions", "#a document"],
+        (
+            [
+                escape(group.name),
+                f"{group.toxicity_seen:,}",
+                f"{group.toxicity_dropped:,}",
+                _share(group.toxicity_drop_rate),
+                f"{group.pii_seen:,}",
+                f"{group.pii_documents:,}",
+                _share(group.pii_document_rate),
+                f"{group.redactions:,}",
+                "" if group.redactions_per_document is None else rate(group.redactions_per_document),
+            ]
+            for group in groups
+        ),
+    )
+
+
+def _share(part: float | None) -> str:
+    return "" if part is None else f"{part:.2%}"
 
 
 def _facts(facts: dict[str, Any]) -> Iterator[str]:

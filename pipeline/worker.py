@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.chain import NamedStage, Segment
+from corpusmill.group_rates import GroupTally
 from corpusmill.input_state import CHANGED, InputChangedError, content_hash, is_changed
 from corpusmill.ipc_file import IpcFile
 from corpusmill.journal import file_hash
@@ -191,6 +192,7 @@ class _SegmentRun:
             subset: stack.enter_context(IpcFile(self._root, f"state/spill/{name}.{subset}.arrow")) for subset in SUBSETS
         }
         self._to_shuffle: dict[str, list[pa.RecordBatch]] = {subset: [] for subset in SUBSETS}
+        self._groups = GroupTally()
         opening = job.segment.opening
         self._counts = {n.name: StageCounts(kind=n.name) for n in ((opening,) if opening else ()) + job.segment.stages}
 
@@ -198,6 +200,7 @@ class _SegmentRun:
         """Return what happened; call it after the files are closed."""
         record = self._record
         record.stages = list(self._counts.values())
+        record.groups = self._groups.record()
         record.files = [f.record for f in self._side_tables if f.record is not None]
         record.spill = self._spill.name
         if self._sketches.name is not None:
@@ -388,6 +391,7 @@ class _SegmentRun:
         counts.documents_in += out.num_rows
         counts.bytes_in += _size(seen)
         counts.kept += verdicts.null_count
+        self._groups.add(named, out, verdicts)
         if verdicts.null_count == out.num_rows:
             return out
         keep = pc.is_null(verdicts)

@@ -16,6 +16,8 @@ __all__ = [
     "CorpusFacts",
     "DocumentCounts",
     "FileRecord",
+    "GroupCounts",
+    "GroupRates",
     "InputsMoved",
     "Manifest",
     "PlannedPart",
@@ -79,6 +81,33 @@ class StageCounts(msgspec.Struct, kw_only=True):
             self.dropped[reason] = self.dropped.get(reason, 0) + count
 
 
+class GroupCounts(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What two filters did to the documents of one language or source.
+
+    `filter_toxicity` saw and dropped documents; `redact_pii` saw documents, found something to replace in some, and so often.
+    """
+
+    toxicity_seen: int = 0
+    toxicity_dropped: int = 0
+    pii_seen: int = 0
+    pii_documents: int = 0
+    redactions: int = 0
+
+
+class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
+    """`GroupCounts` under the name of the group, with rates; a rate is null where the filter saw nothing."""
+
+    name: str
+    toxicity_seen: int
+    toxicity_dropped: int
+    toxicity_drop_rate: float | None
+    pii_seen: int
+    pii_documents: int
+    pii_document_rate: float | None
+    redactions: int
+    redactions_per_document: float | None
+
+
 class DocumentCounts(msgspec.Struct, kw_only=True):
     """The account of a run: `in == kept + dropped + quarantined`."""
 
@@ -114,6 +143,8 @@ class SegmentRecord(msgspec.Struct, kw_only=True, tag="segment", tag_field="even
     languages: dict[str, int] = msgspec.field(default_factory=dict)
     html_engines: dict[str, int] = msgspec.field(default_factory=dict)
     """Documents by the value of the signal of this name, where they were dropped here or left the last segment."""
+    groups: dict[str, dict[str, GroupCounts]] = msgspec.field(default_factory=dict)
+    """By `language` and `source`, and by the name of the group: what filters took from it. The others are under no name."""
     seconds: float = 0.0
     peak_memory: int = 0
     """Bytes: the largest resident size that the worker process has had so far."""
@@ -218,3 +249,5 @@ class Manifest(msgspec.Struct, kw_only=True):
     """By corpus stage: what its index had to say of the whole corpus (see `CorpusFacts`)."""
     html_engines: dict[str, int] = msgspec.field(default_factory=dict)
     """Kept and dropped documents by the engine or fallback that read their HTML last (the signal `html_engine`)."""
+    groups: dict[str, list[GroupRates]] = msgspec.field(default_factory=dict)
+    """By `language` and `source`: what filters took from all documents, from those of the largest groups, and from others."""

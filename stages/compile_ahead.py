@@ -233,6 +233,21 @@ def _emoji() -> None:
     table.find("one")
 
 
+def _find_terms() -> None:
+    import pyarrow as pa
+
+    from corpusmill.stages.plausible_languages import LanguageEvidence
+    from corpusmill.stages.term_matcher import TermMatcher
+    from corpusmill.stages.term_table import count_words
+    from corpusmill.stages.text_buffers import text_buffers
+
+    terms = TermMatcher(["one"], [""])
+    terms.texts_with_terms(text_buffers(pa.array(["one"], pa.large_string())))
+    read = terms.read("one")
+    LanguageEvidence(read)
+    count_words(read.data)
+
+
 _PARTS = {
     "html_read": _Part("html_tokens:tokenize", 6, _read),
     "html_find": _Part("html_select:complete_rows", 6.5, _find),
@@ -241,6 +256,7 @@ _PARTS = {
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
     "identifiers": _Part("identifiers:any_candidate", 3, _identify),
     "language": _Part("language_model:rank", 6, _tell_languages),
+    "terms": _Part("term_symbols:count_words", 3, _find_terms),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "emoji": _Part("emoji_search:find_emoji", 1.5, _emoji),
     "normalize": _Part("text_cleaning:clean_blanks", 2.5, _normalize),

@@ -1,8 +1,11 @@
 r"""Whole-word matching of thousands of terms in any script, with offsets into the text as it was given.
 
-One Aho-Corasick automaton (`ahocorasick_rs`) finds where the longest word of a term occurs in the case-folded text; everything
-that makes such a place a match (word boundaries, the rest of a phrase, clitics, Turkish i) is looked at only there, which is
-rare in ordinary text. An alternation in `re` ran at 0.8 MB/s with 4,700 terms against 116 for the automaton, and gives
+Kernels find the texts in which there is nothing to decide, which is nearly all, and in the others the places where there is
+(`term_table`). In a window around these an Aho-Corasick automaton (`ahocorasick_rs`) finds where the longest word of a term
+occurs in the case-folded text; what makes such a place a match (word boundaries, the rest of a phrase, clitics, Turkish i) is
+looked at only there. The automaton over all of each text, with all strings made for it, is the reference, at 20 MB/s.
+
+An alternation in `re` ran at 0.8 MB/s with 4,700 terms against 116 for the automaton, and gives
 boundaries by `\w`, which splits a Devanagari word at its vowel signs. A google-re2 alternation was faster still (162 MB/s),
 but reports one match per place, so that a longer term and the innocent word that contains it cannot both be seen.
 
@@ -14,49 +17,24 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["Folded", "Match", "TermMatcher", "fold"]
+import numpy as np
+import numpy.typing as npt
 
-# Characters that a reader does not see inside a word: soft hyphen, joiners, direction marks, variation selectors, overlays,
-# Arabic and Hebrew vowel points, tatweel.
-_IGNORED = (
-    "\u00ad\u034f\u0335-\u0338\u0591-\u05bd\u05bf\u05c1\u05c2\u0610-\u061a\u0640\u064b-\u065f\u0670\u180e\u200b-\u200f"
-    "\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff"
-)
-# Characters whose case folding is longer than they are (a test compares with Python's tables), or that NFC takes apart.
-_LONGER = "\u00df\u0130\u0149\u01f0\u0390\u03b0\u0587\u0958-\u095f\u1e96-\u1e9e\u1f50-\u1ffc\ufb00-\ufb17"
-_STYLED = "\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\U0001d400-\U0001d7ff"  # full width and mathematical letters
-_MARKS = "\u0300-\u0334\u0339-\u034e\u0350-\u036f\u3099\u309a"  # accents and kana voicing marks that NFC composes
-_SPECIAL = re.compile(f"[{_MARKS}]+|[{_LONGER}{_STYLED}\ud800-\udfff]|[{_IGNORED}]+")
-_IS_MARK = re.compile(f"[{_MARKS}]")
-_IS_IGNORED = re.compile(f"[{_IGNORED}]+")
-_IS_STYLED = re.compile(f"[{_STYLED}]")
+from corpusmill.stages.term_folding import KATAKANA, UNSPACED, fold, is_word
+from corpusmill.stages.text_buffers import TextBuffers
 
-# Spellings that writers swap freely: one for one, so that offsets stay.
-_SAME = (
-    ("ё", "е"),
-    ("ı", "i"),
-    ("أ", "ا"),
-    ("إ", "ا"),
-    ("آ", "ا"),
-    ("ٱ", "ا"),
-    ("ى", "ي"),
-    ("ی", "ي"),
-    ("ک", "ك"),
-    ("’", "'"),
-)
+if TYPE_CHECKING:
+    from corpusmill.stages.kernels.terms import Disguises
+    from corpusmill.stages.term_table import Occurrence, SymbolText
 
-# Han, hiragana, Bopomofo, Yi, Thai, Lao, Tibetan, Myanmar, Khmer: no space between words.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u309f\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua48c"
-    "\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-_KATAKANA = re.compile("[\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
+__all__ = ["Match", "TermMatcher"]
+
 _THAI_CONSONANT = re.compile("[\u0e01-\u0e2e]")
 _THAI_BEFORE = (
     "\u0e40\u0e41\u0e42\u0e43\u0e44\u0e31\u0e47"  # vowels written before their consonant, or that want a final one
@@ -68,6 +46,7 @@ _GAP = "(?:[ \t\xa0\u2009\u202f\u3000]{1,4}|[ \t\xa0]{0,4}\r?\n[ \t\xa0]{0,4}|[-
 _LONGEST_GAP = 10
 _LONGEST_WORD = 64
 _SHORTEST_HOST = 3
+_CONTEXT = 16  # characters around a match that decide on it: a particle, a syllable
 
 _PROCLITICS = {
     "ar": ("وبال", "وال", "فال", "بال", "كال", "ولل", "ال", "لل", "يا", "و", "ف", "ب", "ل", "ك"),
@@ -86,94 +65,6 @@ class Match(NamedTuple):
     term: int
 
 
-class Folded(NamedTuple):
-    """A text made comparable, and where its characters came from.
-
-    `places` holds places in `text`, `sources` the offsets in the original from which they came; both ascend, and between two
-    places offsets run in step. Empty where every character kept its place.
-    """
-
-    text: str
-    places: list[int]
-    sources: list[int]
-
-    def source_span(self, start: int, end: int) -> tuple[int, int]:
-        """Return the offsets in the original of a span in the folded text; a cluster is taken whole."""
-        if not self.places:
-            return start, end
-        left = bisect_right(self.places, start) - 1
-        right = bisect_right(self.places, end - 1) - 1
-        first, last = self.sources[left], self.sources[right]
-        if not self._replaced(left):
-            first += start - self.places[left]
-        if not self._replaced(right):
-            return first, last + end - self.places[right]
-        return first, self.sources[right + 1]
-
-    def _replaced(self, at: int) -> bool:
-        """Return whether the stretch *at* stands for other characters: stretches alternate, plain ones first."""
-        return at % 2 == 1
-
-
-def fold(text: str) -> Folded:
-    r"""Return *text* case-folded, composed (NFC) and freed of characters that a reader does not see.
-
-    Full case folding: `ß` becomes `ss`; but `İ` becomes a plain `i`, and `ı` too, so that no text is lost to its case.
-
-    >>> fold("STRASSE").text == fold("Straße").text == fold("stra\u00adsse").text
-    True
-    >>> fold("Ein Spaß mehr").source_span(4, 9), "Ein Spaß mehr"[4:8]
-    ((4, 8), 'Spaß')
-    """
-    if text.isascii():
-        return Folded(text.lower(), [], [])
-    if not _SPECIAL.search(text):
-        return Folded(_unify(text.casefold()), [], [])
-    pieces: list[str] = []
-    places, sources = [0], [0]
-    at = done = 0
-    for special in _SPECIAL.finditer(text):
-        start, end = special.span()
-        if start > done and _IS_MARK.match(text, start):
-            start -= 1
-        plain = text[done:start].casefold()
-        replacement = _replacement(text[start:end])
-        pieces += (plain, replacement)
-        places += (at + len(plain), at + len(plain) + len(replacement))
-        sources += (start, end)
-        at, done = places[-1], end
-    pieces.append(text[done:].casefold())
-    return Folded(_unify("".join(pieces)), places, sources)
-
-
-@lru_cache(maxsize=4096)
-def _replacement(cluster: str) -> str:
-    """Return what stands for one character or cluster that has no folding of its own length."""
-    if _IS_IGNORED.fullmatch(cluster):
-        return ""
-    if "\ud800" <= cluster <= "\udfff":
-        return "\ufffd"
-    if cluster == "\u0130":
-        return "i"
-    composed = unicodedata.normalize("NFKC" if _IS_STYLED.match(cluster) else "NFC", cluster)
-    folded = composed.casefold()
-    return unicodedata.normalize("NFC", folded).replace("i\u0307", "i")
-
-
-def _unify(folded: str) -> str:
-    """Return *folded* with one spelling for letters that writers swap."""
-    for written, plain in _SAME:
-        folded = folded.replace(written, plain)
-    return folded
-
-
-def _is_word(character: str) -> bool:
-    """Return whether *character* continues a word: a letter, a digit, an underscore, or a mark on one of these."""
-    return (
-        character.isalnum() or character == "_" or (character > "\u02ff" and unicodedata.category(character)[0] == "M")
-    )
-
-
 class _Rule(NamedTuple):
     """What must hold around an occurrence of a term's anchor, its longest word."""
 
@@ -185,6 +76,7 @@ class _Rule(NamedTuple):
     open_end: bool
     proclitics: tuple[str, ...]
     dots: tuple[bool, ...] | None
+    length_after: int
 
 
 class _Anchor(NamedTuple):
@@ -209,8 +101,16 @@ class TermMatcher:
     syllables. Matches that lie inside a match of one of the *allowed* words or phrases do not count.
     """
 
-    def __init__(self, terms: Sequence[str], languages: Sequence[str], allowed: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        terms: Sequence[str],
+        languages: Sequence[str],
+        allowed: Iterable[str] = (),
+        disguises: Disguises | None = None,
+    ) -> None:
         import ahocorasick_rs
+
+        from corpusmill.stages.term_table import TermTable
 
         rules: dict[str, list[_Rule]] = {}
         innocent = sorted(set(allowed))
@@ -221,9 +121,56 @@ class TermMatcher:
                 rules.setdefault(anchor, []).append(rule)
         self._anchors = [_anchor(found) for found in rules.values()]
         self._automaton = ahocorasick_rs.AhoCorasick(list(rules), implementation=ahocorasick_rs.Implementation.DFA)
+        self._table = TermTable(
+            (
+                (fold(term.strip().strip("*").strip()).text, term.strip().startswith("*"), term.strip().endswith("*"))
+                for term in terms
+            ),
+            disguises,
+        )
+        # Matches cover their occurrence, and so do innocent words that cover a match; none is longer than this.
+        reach = max((_longest(anchor, rule) for anchor, found in rules.items() for rule in found), default=0)
+        self._margin = reach + _CONTEXT
+
+    def texts_with_terms(self, texts: TextBuffers) -> npt.NDArray[np.bool_]:
+        """Say of each text of a batch whether `find` may find anything in it; it finds nothing in any other."""
+        return self._table.texts_with_terms(texts)
 
     def find(self, text: str) -> list[Match]:
         """Return every match in order of start, overlapping ones included, except those inside allowed words."""
+        return self.matches(text, self.read(text))
+
+    def read(self, text: str) -> SymbolText:
+        """Return the text as symbols, with the places where terms may be in it."""
+        data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)  # half of a surrogate pair becomes ?
+        return self._table.read(data, self._margin)
+
+    def matches(self, text: str, read: SymbolText) -> list[Match]:
+        """Return what `find` does, for a text that was read.
+
+        Only windows around the places where terms may be are looked at as `find_anywhere` does.
+        """
+        data, occurrences = read.data, read.occurrences
+        if occurrences is None:
+            return self.find_anywhere(text)
+        one_byte_each = len(data) == len(text)
+        found: set[Match] = set()
+        at = characters = 0
+        for left, right, covered in _windows(occurrences):
+            window = data[left:right].tobytes().decode()
+            characters += left - at if one_byte_each else len(data[at:left].tobytes().decode())
+            at = left
+            spans = covered if one_byte_each else _in_characters(data[left:right], covered)
+            firsts = [first for first, _ in spans]
+            nearest = list(accumulate((last for _, last in reversed(spans)), min))[::-1]
+            for match in self.find_anywhere(window):
+                at_least = bisect_left(firsts, match.start)  # of the occurrences behind it one must end in it
+                if at_least < len(nearest) and nearest[at_least] < match.end:
+                    found.add(Match(match.start + characters, match.end + characters, match.term))
+        return sorted(found, key=lambda m: (m.start, -m.end, m.term))
+
+    def find_anywhere(self, text: str) -> list[Match]:
+        """Return what `find` does, by the automaton over all of the text."""
         folded = fold(text)
         occurrences = self._automaton.find_matches_as_indexes(folded.text, overlapping=True)
         matches: list[Match] = []
@@ -242,8 +189,30 @@ class TermMatcher:
                     innocent.append(span)
                 elif rule.dots is None or _dots(text[slice(*folded.source_span(*span))], len(rule.dots)) == rule.dots:
                     matches.append(Match(*span, rule.term))
-        matches = [Match(*folded.source_span(m.start, m.end), m.term) for m in _outside(matches, innocent)]
-        return sorted(matches, key=lambda m: (m.start, -m.end, m.term))
+        # An open start reaches the same span from several places.
+        found = {Match(*folded.source_span(m.start, m.end), m.term) for m in _outside(matches, innocent)}
+        return sorted(found, key=lambda m: (m.start, -m.end, m.term))
+
+
+def _windows(occurrences: Sequence[Occurrence]) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+    """Yield the windows of *occurrences*, those that overlap as one, with the occurrences in each relative to its start."""
+    if not occurrences:
+        return
+    left, right = occurrences[0].left, occurrences[0].right
+    covered: list[tuple[int, int]] = []
+    for occurrence in occurrences:
+        if occurrence.left > right:
+            yield left, right, covered
+            left, covered = occurrence.left, []
+        right = max(right, occurrence.right)
+        covered.append((occurrence.first - left, occurrence.last - left))
+    yield left, right, covered
+
+
+def _in_characters(window: npt.NDArray[np.uint8], covered: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans of bytes as spans of characters."""
+    starts = np.cumsum((window & 0xC0) != 0x80) - 1
+    return [(int(starts[first]), int(starts[last])) for first, last in covered]
 
 
 def _anchor(rules: Sequence[_Rule]) -> _Anchor:
@@ -267,10 +236,15 @@ def _rule(term: str, language: str, number: int) -> tuple[str, _Rule]:
     # Terms of one or two letters are left alone: with a particle before them they look like too many other words.
     proclitics = _PROCLITICS.get(language, ()) if len(words[0]) >= _SHORTEST_HOST else ()
     dots = _dots(bare) if language in _DOTTED_I else ()
-    reach = sum(len(word) + _LONGEST_GAP for word in before)
+    reach, length_after = (sum(len(word) + _LONGEST_GAP for word in words) for words in (before, after))
     return words[at], _Rule(
-        number, head, reach, tail, term.startswith("*"), term.endswith("*"), proclitics, dots or None
+        number, head, reach, tail, term.startswith("*"), term.endswith("*"), proclitics, dots or None, length_after
     )
+
+
+def _longest(anchor: str, rule: _Rule) -> int:
+    """Return the most characters of a folded text that a match of *rule* can take."""
+    return rule.reach + len(anchor) + rule.length_after + _LONGEST_WORD * (rule.open_start + rule.open_end)
 
 
 @lru_cache(maxsize=8192)
@@ -296,11 +270,11 @@ def _match(text: str, start: int, end: int, rule: _Rule) -> tuple[int, int] | No
         return None
     if not begins:
         limit = max(0, start - _LONGEST_WORD)
-        while start > limit and _is_word(text[start - 1]):
+        while start > limit and is_word(text[start - 1]):
             start -= 1
     if not ends:
         limit = min(len(text), end + _LONGEST_WORD)
-        while end < limit and _is_word(text[end]):
+        while end < limit and is_word(text[end]):
             end += 1
     return start, end
 
@@ -328,11 +302,11 @@ def _joined(left: str, right: str) -> bool:
     """Return whether two neighbouring characters belong to one word."""
     if left < "\u0300" and right < "\u0300":
         return (left.isalnum() or left == "_") and (right.isalnum() or right == "_")
-    if _KATAKANA.match(left) or _KATAKANA.match(right):
-        return _KATAKANA.match(left) is not None and _KATAKANA.match(right) is not None
-    if _UNSPACED.match(left) or _UNSPACED.match(right):
+    if KATAKANA.match(left) or KATAKANA.match(right):
+        return KATAKANA.match(left) is not None and KATAKANA.match(right) is not None
+    if UNSPACED.match(left) or UNSPACED.match(right):
         return False
-    return _is_word(left) and _is_word(right)
+    return is_word(left) and is_word(right)
 
 
 def _outside(matches: list[Match], innocent: list[tuple[int, int]]) -> list[Match]:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 
 __all__ = [
     "BULLETS",
+    "EAST_ASIAN",
+    "SOUTH_EAST_ASIAN",
     "TERMINAL_PUNCTUATION",
     "Words",
     "count_sentences",
@@ -28,17 +30,17 @@ __all__ = [
 ]
 
 # Bopomofo, kana, Han with extensions, Yi: about two characters a word.
-_EAST_ASIAN = "\u3041-\u3096\u309d-\u309f\u30a1-\u30ff\u3105-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua48c"
-_EAST_ASIAN += "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+EAST_ASIAN = "\u3041-\u3096\u309d-\u309f\u30a1-\u30ff\u3105-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua48c"
+EAST_ASIAN += "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 # Thai, Lao, Tibetan, Myanmar, Khmer, New Tai Lue, Tai Tham: letters and signs together, about five a word.
-_SOUTH_EAST_ASIAN = (
+SOUTH_EAST_ASIAN = (
     "\u0e01-\u0e4e\u0e81-\u0edf\u0f40-\u0fbc\u1000-\u1049\u1050-\u109f\u1780-\u17d3\u1980-\u19df\u1a20-\u1a7f"
 )
 _CHARACTERS_PER_WORD = {"east": 2, "south_east": 5}
 
-_UNSPACED = re.compile(f"[{_EAST_ASIAN}{_SOUTH_EAST_ASIAN}]")
-_EAST = re.compile(f"[{_EAST_ASIAN}]")
-_PIECE = re.compile(rf"[{_EAST_ASIAN}{_SOUTH_EAST_ASIAN}]|[^\W_{_EAST_ASIAN}{_SOUTH_EAST_ASIAN}]+")
+_UNSPACED = re.compile(f"[{EAST_ASIAN}{SOUTH_EAST_ASIAN}]")
+_EAST = re.compile(f"[{EAST_ASIAN}]")
+_PIECE = re.compile(rf"[{EAST_ASIAN}{SOUTH_EAST_ASIAN}]|[^\W_{EAST_ASIAN}{SOUTH_EAST_ASIAN}]+")
 
 _EDGES = (
     "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~«»‹›“”„‟‘’‚‛–—―…·•¡¿§¶、。，．！？：；（）「」『』【】〈〉《》〔〕।॥؟،؛۔։።፣՝՞"

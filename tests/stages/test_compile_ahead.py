@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.stages import Deduplicate, FilterLanguage, StripHtml, compile_ahead
+from corpusmill.stages import Deduplicate, FilterLanguage, FilterToxicity, StripHtml, compile_ahead
 
-STAGES = (StripHtml(), StripHtml(output="markdown"), Deduplicate(), FilterLanguage())
+STAGES = (StripHtml(), StripHtml(output="markdown"), Deduplicate(), FilterLanguage(), FilterToxicity())
 PARTS = sorted({name for stage in STAGES for name in stage.kernels})
 RUN = """
 import sys
@@ -31,7 +31,7 @@ class Listener(event.Listener):
 event.register("numba:compile", Listener())
 
 import pyarrow as pa
-from corpusmill.stages import Deduplicate, FilterLanguage, StripHtml
+from corpusmill.stages import Deduplicate, FilterLanguage, FilterToxicity, StripHtml
 
 page = (
     '<html lang="en"><head><title>Bread</title><link rel="canonical" href="/bread"><script type="application/ld+json">'
@@ -41,6 +41,8 @@ page = (
 for output in ("text", "markdown"):
     batch = pa.record_batch({"html": pa.array([page.encode()] * 2, pa.large_binary())})
     assert len(StripHtml(output=output)(batch)) == 2
+texts = pa.array(["What the f*ck, bullshit and the end.", "nothing", None], pa.large_string())
+assert len(FilterToxicity()(pa.record_batch({"text": texts}))) == 2
 words = [[f"w{number * of}" for number in range(200)] for of in (1, 2, 3)]
 texts = [" ".join((*words[number % 3], str(number % 100))) for number in range(900)]
 assert len(Deduplicate()(pa.record_batch({"text": pa.array(texts, pa.large_string())}))) == 3

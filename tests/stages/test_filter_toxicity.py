@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 
 from corpusmill.schemas import Document, Drop, RecipeError
 from corpusmill.stages import FilterToxicity
-from corpusmill.stages import term_matcher as module
 from corpusmill.stages.base import Apply
-from corpusmill.stages.filter_toxicity import _DEFAULT, CATEGORIES, LexiconEntry, _Evidence, _finder, read_lexicon
-from corpusmill.stages.term_matcher import TermMatcher, fold
+from corpusmill.stages.filter_toxicity import CATEGORIES
+from corpusmill.stages.plausible_languages import LanguageEvidence
+from corpusmill.stages.term_folding import SPECIAL, fold
+from corpusmill.stages.term_matcher import TermMatcher
+from corpusmill.stages.toxic_terms import DEFAULT_LEXICON, LexiconEntry, read_lexicon
 
-DEFAULT = read_lexicon(_DEFAULT)
+DEFAULT = read_lexicon(DEFAULT_LEXICON)
 PROSE = {
     "en": "The mill by the river has ground flour for the village since the time of the old bridge, and it still does. ",
     "de": "Die Mühle am Fluss mahlt seit der Zeit der alten Brücke das Mehl für das Dorf, und sie tut es noch heute. ",
@@ -135,7 +137,7 @@ def test_scripts_without_spaces_have_allowed_words_around_a_term() -> None:
 
 def test_every_character_with_a_longer_folding_is_known() -> None:
     characters = map(chr, range(0x110000))
-    assert [c for c in characters if len(c.casefold()) != 1 and not module._SPECIAL.match(c)] == []
+    assert [c for c in characters if len(c.casefold()) != 1 and not SPECIAL.match(c)] == []
 
 
 @given(st.text(st.sampled_from("aiıIİßSs\u0307\u0301\u00ad\u200beéΐﬁか\u3099अ\u093cＡ \n"), max_size=30))
@@ -305,7 +307,7 @@ def test_a_word_counts_where_its_language_is_plausible(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("language", PROSE)
 def test_the_evidence_knows_the_languages_of_the_lexicon(language: str) -> None:
-    evidence = _Evidence(PROSE[language])
+    evidence = LanguageEvidence(TermMatcher([], []).read(PROSE[language]))
     assert evidence.plausible(language)
     assert evidence.certain(language)
     others = {"zh", "ja"} if language in {"zh", "ja"} else {"en", "de", "fr", "tr", "pl", "ru", "ar", "hi"}
@@ -334,7 +336,7 @@ def test_the_default_lexicon_covers_a_language(language: str) -> None:
 def test_every_term_of_the_default_lexicon_is_found_and_every_exception_is_not() -> None:
     """Alone on a line, as its languages are named: entries that can never match are dead weight."""
     terms = [entry for entry in DEFAULT if entry.severity != "allow"]
-    find = _finder(FilterToxicity(languages=tuple(sorted({e.language for e in DEFAULT}))))
+    find = FilterToxicity(languages=tuple(sorted({e.language for e in DEFAULT}))).spans
     assert [entry.term for entry in terms if not find(entry.term.strip("*"))] == []
     matcher = TermMatcher(
         [e.term for e in terms], [e.language for e in terms], [word for e in terms for word in e.exceptions]

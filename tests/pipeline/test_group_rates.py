@@ -1,0 +1,123 @@
+"""What filters take from each language and source: counted by worker, added up over splits, bounded, shown and escaped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from corpusmill.chain import NamedStage
+from corpusmill.group_rates import GroupTally, group_rates
+from corpusmill.manifest import read_manifest
+from corpusmill.recipe import load_recipe
+from corpusmill.run import run
+from corpusmill.schemas import VERDICT
+from corpusmill.schemas.manifest import GroupCounts, GroupRates
+from corpusmill.stages import RedactPii
+from support import prose
+
+DROPPED = {"reason": "toxic_density", "value": 1.0, "limit": 0.0, "ref": None}
+
+
+def batch(urls: Sequence[str | None], **columns: Sequence[object]) -> pa.RecordBatch:
+    sources = pa.array(["file.jsonl"] * len(urls), pa.string())
+    arrays = {"url": pa.array(urls, pa.string()), "source": sources}
+    return pa.record_batch({**arrays, **{name: pa.array(values) for name, values in columns.items()}})
+
+
+def test_hosts_are_sources_and_files_where_there_is_no_url() -> None:
+    urls = ["https://www.Example.org/a?b", "http://u:p@example.org:80/c", "example.org/x", None, "HTTPS://a.b#c", ""]
+    tally = GroupTally()
+    tally.add(NamedStage("filter_toxicity", None), batch(urls), pa.array([DROPPED, *[None] * 5], VERDICT))
+    assert tally.record() == {
+        "source": {
+            "file.jsonl": GroupCounts(toxicity_seen=3),
+            "example.org": GroupCounts(toxicity_seen=2, toxicity_dropped=1),
+            "a.b": GroupCounts(toxicity_seen=1),
+        }
+    }
+
+
+def test_redactions_are_those_of_the_kinds_that_are_replaced() -> None:
+    columns: dict[str, list[object]] = {
+        "signals.pii_email": [2, 0, None],
+        "signals.pii_ip": [0, 7, 1],
+        "language": ["de", "en", None],
+    }
+    tally = GroupTally()
+    stage = NamedStage("redact_pii", RedactPii(kinds=("email",)))
+    tally.add(stage, batch([None] * 3, **columns), pa.nulls(3, VERDICT))
+    assert tally.record()["language"] == {
+        "de": GroupCounts(pii_seen=1, pii_documents=1, redactions=2),
+        "en": GroupCounts(pii_seen=1),
+        "unknown": GroupCounts(pii_seen=1),
+    }
+
+
+def test_a_second_stage_of_a_kind_counts_no_document_twice() -> None:
+    tally = GroupTally()
+    for name in ("filter_toxicity", "filter_toxicity#2", "deduplicate"):
+        tally.add(NamedStage(name, None), batch([None]), pa.nulls(1, VERDICT))
+    assert tally.record() == {"source": {"file.jsonl": GroupCounts(toxicity_seen=1)}}
+
+
+def test_the_largest_groups_are_named_and_the_others_are_one() -> None:
+    tally = GroupTally()
+    urls = [f"https://h{number}.org/" for number in range(500) for _ in range(1 + (number < 10))]
+    tally.add(NamedStage("filter_toxicity", None), batch(urls), pa.nulls(len(urls), VERDICT))
+    record = tally.record()["source"]
+    assert len(record) == 201
+    assert list(record)[:3] == ["h0.org", "h1.org", "h2.org"]
+    assert record[""] == GroupCounts(toxicity_seen=300)
+    rows = group_rates([{"source": record}, {"source": record}])["source"]
+    assert [row.name for row in rows[:2]] == ["all", "h0.org"]
+    assert (len(rows), rows[-1].name) == (32, "others")
+    assert rows[0].toxicity_seen == 2 * 510 == sum(row.toxicity_seen for row in rows[1:])
+    assert rows[1] == GroupRates(
+        name="h0.org", toxicity_seen=4, toxicity_dropped=0, toxicity_drop_rate=0.0, pii_seen=0, pii_documents=0,
+        pii_document_rate=None, redactions=0, redactions_per_document=None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", ["1KB", "1MB"])
+def test_a_run_shows_them_side_by_side(tmp_path: Path, size: str) -> None:
+    (tmp_path / "own.txt").write_text("wibble\n")
+    rows = [
+        {"id": str(n), "url": f"https://{'a<b>' if n % 2 else 'c'}.org/{n}", "text": prose(n, 90)} for n in range(8)
+    ]
+    for row in rows[1:4:2]:
+        row["text"] += " wibble" * 20
+    rows[5]["text"] += " Write to jane@example.org or jim@example.org."
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = tmp_path / "own.toml"
+    recipe.write_text(
+        f"""
+        name = "own"
+        [[stage]]
+        kind = "filter_language"
+        minimum_score = 0.0
+        [[stage]]
+        kind = "filter_toxicity"
+        lexicons = ["{tmp_path / "own.txt"}"]
+        use_default_lexicon = false
+        [[stage]]
+        kind = "redact_pii"
+        """
+    )
+    out = tmp_path / "out"
+    manifest = run(load_recipe(str(recipe), [f"input.split_size={size}"]), [tmp_path / "in.jsonl"], out)
+    assert read_manifest(out) == manifest
+    groups = read_manifest(out).groups
+    assert list(groups) == ["language", "source"]
+    seen = {
+        row.name: (row.toxicity_seen, row.toxicity_drop_rate, row.pii_documents, row.redactions)
+        for row in groups["source"]
+    }
+    assert seen == {"all": (8, 0.25, 1, 2), "a<b>.org": (4, 0.5, 1, 2), "c.org": (4, 0.0, 0, 0)}
+    page = (out / "report.html").read_text()
+    assert "What filters took, by source" in page
+    assert "a&lt;b&gt;.org" in page
+    assert "a<b>.org" not in page
