@@ -193,12 +193,35 @@ def _index() -> None:
         index.resolve(keys, first, lambda *_: True)
 
 
+def _measure_quality() -> None:
+    from corpusmill.stages.quality_measures import measure_texts
+
+    measure_texts(_text(), ("words", "lines", "page", "repetition"))
+
+
+def _edit_lines() -> None:
+    from corpusmill.stages.quality_measures import edit_texts
+
+    edit_texts(_text(), ("few_words",), uncite=True)
+
+
+def _text() -> Any:
+    """Return the buffers of one text."""
+    import pyarrow as pa
+
+    from corpusmill.stages.text_buffers import text_buffers
+
+    return text_buffers(pa.array(["one"], pa.large_string()))
+
+
 _PARTS = {
     "html_read": _Part("html_tokens:tokenize", 6, _read),
     "html_find": _Part("html_select:complete_rows", 6.5, _find),
     "html_write": _Part("html_render:render", 3, _write),
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
+    "quality_measure": _Part("quality_scan:scan", 5, _measure_quality),
+    "quality_edit": _Part("quality_lines:edit", 3, _edit_lines),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
 }
