@@ -106,7 +106,7 @@ def function_word_table() -> FunctionWordTable:
     for number, listed in enumerate(FUNCTION_WORDS.values()):
         for word in listed.split():
             languages_of.setdefault(word, []).append(number)
-    bits = (4 * len(languages_of)).bit_length()
+    bits = (2 * len(languages_of)).bit_length()
     entries: dict[int, tuple[int, list[int]]] = {}
     for word, languages in languages_of.items():
         key = int.from_bytes(word.encode(), "little")
