@@ -220,8 +220,8 @@ _PARTS = {
     "html_write": _Part("html_render:render", 3, _write),
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
-    "quality_measure": _Part("quality_scan:scan", 5, _measure_quality),
-    "quality_edit": _Part("quality_lines:edit", 3, _edit_lines),
+    "quality_measure": _Part("quality_scan:scan", 4.5, _measure_quality),
+    "quality_edit": _Part("quality_lines:edit", 1.5, _edit_lines),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
 }

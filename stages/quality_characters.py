@@ -76,7 +76,9 @@ def quality_characters() -> QualityCharacters:
     for code in np.flatnonzero(kinds & layout.SPACE).tolist():
         kinds[code] |= layout.LINE if len(f"a{chr(code)}a".splitlines()) > 1 else 0
     # As in the tables of signatures: one code point for one, so İ is i without the dot that `str.lower` puts behind it.
-    lower = np.frombuffer(text.replace("İ", "i").lower().encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
+    lower = np.frombuffer(text.replace("İ", "i").lower().encode("utf-32-le", "surrogatepass"), np.uint32).astype(
+        np.int64
+    )
     distances = np.where(kinds & layout.ALPHA, lower - np.arange(len(text)), 0)
     pages = (kinds | (distances << 32)).reshape(-1, _PAGE)
     numbers: dict[bytes, int] = {}
@@ -85,7 +87,9 @@ def quality_characters() -> QualityCharacters:
     page_of += [nothing] * ((sys.maxunicode + 1 - _CLASSED) // _PAGE)
     of_bytes = np.concatenate([kinds[:_PAGE], np.full(_PAGE, layout.SEVERAL)]).astype(np.uint32)
     of_bytes[np.frombuffer(_TRIGGERS, np.uint8)] |= layout.TRIGGER
-    table = QualityCharacters(of_bytes, np.array(page_of, np.uint16), np.frombuffer(b"".join(numbers), np.int64).reshape(-1, _PAGE))
+    table = QualityCharacters(
+        of_bytes, np.array(page_of, np.uint16), np.frombuffer(b"".join(numbers), np.int64).reshape(-1, _PAGE)
+    )
     for array in table:
         array.flags.writeable = False
     return table

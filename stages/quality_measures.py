@@ -1,7 +1,7 @@
 """From a batch of texts to the values that the quality rules compare: kernels count, and here counts become shares.
 
-Words are compared by 64-bit hashes, and so are lines and paragraphs; longer n-grams are not (see `quality_repetition`). Memory is that
-of the longest text of a batch: 40 bytes for each of its first 100,000 words, and 16 to 32 for each of its distinct lines.
+Words, lines and paragraphs are compared by 64-bit hashes alone (see `hash_table`). Memory is that of the longest text of a batch:
+85 bytes for each of its first 100,000 words, and 16 to 64 for each of its distinct lines and paragraphs.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def _line_values(column: npt.NDArray[np.int64], words: Numbers) -> dict[str, Num
 def _repetition_values(column: npt.NDArray[np.int64]) -> dict[str, Numbers]:
     units, characters = column[layout.UNITS], column[layout.CHARACTERS]
     # The share of the text that was looked at, the space around the units included.
-    whole = np.where(units > layout.UNITS_MEASURED, characters * layout.UNITS_MEASURED // np.maximum(units, 1), characters)
+    whole = np.where(
+        units > layout.UNITS_MEASURED, characters * layout.UNITS_MEASURED // np.maximum(units, 1), characters
+    )
     whole = np.where(units > 0, whole, 0)
     # Copies of an n-gram may overlap: more characters than the text has.
     return {name: np.minimum(_share(column[layout.NGRAMS + at], whole), 1.0) for at, name in enumerate(_NGRAM_NAMES)}

@@ -16,6 +16,7 @@ Preset = Literal["gopher_quality", "gopher_repetition", "c4", "fineweb"]
 LineRule = Literal["no_terminal_punctuation", "few_words", "long_word", "javascript", "policy"]
 Family = Literal["words", "lines", "page", "repetition"]
 
+
 class Rule(NamedTuple):
     """One threshold: a document breaks it where its *signal* lies beyond the limit on the named *side*."""
 

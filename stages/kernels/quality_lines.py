@@ -116,7 +116,7 @@ def _has_few_words(data: Any, at: Any, end: Any, page_of: Any, pages: Any) -> bo
 
 @inner
 def _has_long_word(data: Any, at: Any, end: Any, bytes_: Any, page_of: Any, pages: Any) -> bool:
-    """Return whether a word has more than a thousand characters; most lines have a blank in every thousand bytes, which is enough."""
+    """Return whether a word has more than 1,000 characters. Nearly every line has a blank in every 1,000 bytes: quick to see."""
     start = at
     while end - start > _LONGEST:
         back = start + _LONGEST
@@ -137,7 +137,7 @@ def _has_long_word(data: Any, at: Any, end: Any, bytes_: Any, page_of: Any, page
             continue
         extra = _0
         while begin < at:
-            left, begin, before, extra, piece = next_piece(data, begin, at, extra, page_of, pages)
+            left, begin, before, extra, _ = next_piece(data, begin, at, extra, page_of, pages)
             if (begin - left) - (extra - before) > _LONGEST:
                 return True
     return False

@@ -44,8 +44,8 @@ def repetition(
     """Write the characters in repeated n-grams to *out*, one number per length.
 
     *hashes* are those of the units, *reached* the characters before each and before the end. The others are memory: `keys`,
-    `places`, `classes`, `counts`, `firsts` have a place for each unit and one more, `table` and `numbers` four, `once` and `again`
-    half of one and two more.
+    `places`, `classes`, `counts` and `firsts` have a place for each unit and one more, `table` and `numbers` four, `once` and
+    `again` half of one and two more.
     """
     for row in range(len(LENGTHS)):
         out[row] = 0
@@ -80,7 +80,7 @@ def repetition(
 
 @inner
 def _longer(places: Any, left: int, classes: Any, more: int, units: int, keys: Any) -> int:
-    """Keep the *places* where an n-gram that is *more* units longer can be repeated, give each its key, and return their number."""
+    """Keep the *places* where an n-gram longer by *more* units can be repeated, with its key, and return their number."""
     kept = 0
     for number in range(left):
         place = places[number]
@@ -134,7 +134,7 @@ def _repeated(
     once: Any,
     again: Any,
 ) -> int:
-    """Number the n-grams at *places* by their keys, keep the places of those that occur again, and return how many are left."""
+    """Give each n-gram at *places* the number of its key, keep those that occur again, and return how many are left."""
     left = _maybe_repeated(keys, places, left, classes, once, again)
     shift = np.uint64(63)
     while np.int64(_1 << (_64 - shift)) < 2 * left:
@@ -172,7 +172,7 @@ def _repeated(
 
 @inner
 def _top(places: Any, left: int, classes: Any, counts: Any, reached: Any, size: int, spaces: int) -> int:
-    """Return the characters in all copies of the most frequent n-gram, spaces included; among equally frequent ones the longest."""
+    """Return the characters, spaces included, in all copies of the most frequent n-gram; of equally frequent ones the longest."""
     most, longest = 0, 0
     for number in range(left):
         place = places[number]

@@ -28,7 +28,10 @@ _63, _64, _127 = (np.uint64(number) for number in (63, 64, 127))
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _LOWER = np.uint64(0x2020202020202020)
 _LOW_BITS, _HIGH_BITS = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x8080808080808080)
-_FROM_A, _BEHIND_Z = np.uint64(0x1F1F1F1F1F1F1F1F), np.uint64(0x0505050505050505)  # what makes a byte 0x80 from there on
+_FROM_A, _BEHIND_Z = (
+    np.uint64(0x1F1F1F1F1F1F1F1F),
+    np.uint64(0x0505050505050505),
+)  # what makes a byte 0x80 from there on
 _LOWER_4, _LOWER_5 = _LOWER >> np.uint64(32), _LOWER >> np.uint64(24)
 _LORE, _IPSUM = np.uint64(int.from_bytes(b"lore", "little")), np.uint64(int.from_bytes(b"ipsum", "little"))
 _DOT, _NUMBER_SIGN, _CURLY_BRACKET, _SPACE_BYTE, _RETURN, _LINE_FEED, _M = (ord(mark) for mark in ".#{ \r\nm")
@@ -173,7 +176,8 @@ def scan(
     """Write what is counted of each text to its row of *out*; columns are those of `quality_layout`.
 
     *bytes_* has the class of each byte, *pages* that of each character. *function_keys* is the table of function words,
-    *function_languages* where the languages of each begin in *languages* (the place after has their end). Repeated lines and paragraphs are counted if *of_lines*, n-grams if *of_ngrams*.
+    *function_languages* where the languages of each begin in *languages* (the place after has their end). Repeated
+    lines and paragraphs are counted if *of_lines*, repeated n-grams if *of_ngrams*.
     """
     most = np.uint64(0)
     for text in range(starts.size):
@@ -373,9 +377,7 @@ def scan(
                         alphabetic += 1
                         if initial & layout.LATIN:
                             latin += 1
-                            word = _function_word(
-                                data, left, right, length, page_of, pages, function_keys, by_function
-                            )
+                            word = _function_word(data, left, right, length, page_of, pages, function_keys, by_function)
                             if word >= 0 and function_seen[word] != text:
                                 function_seen[word] = text
                                 for number in range(function_languages[word], function_languages[word + 1]):
@@ -398,7 +400,11 @@ def scan(
         row[layout.HASHES], row[layout.ELLIPSES], row[layout.CURLY_BRACKETS] = hash_signs, ellipses, brackets
         row[layout.LOREM_IPSUM], row[layout.SENTENCES] = lorem, sentences
         row[layout.LINES], row[layout.BULLET_LINES], row[layout.ELLIPSIS_LINES] = lines, bullets, ellipsis_lines
-        row[layout.PUNCTUATED_LINES], row[layout.SHORT_LINES], row[layout.LINE_CHARACTERS] = punctuated, short, line_characters
+        row[layout.PUNCTUATED_LINES], row[layout.SHORT_LINES], row[layout.LINE_CHARACTERS] = (
+            punctuated,
+            short,
+            line_characters,
+        )
         row[layout.DISTINCT_LINES], row[layout.DISTINCT_LINE_CHARACTERS] = distinct_lines, distinct_line_characters
         row[layout.PARAGRAPHS], row[layout.PARAGRAPH_CHARACTERS] = paragraphs, paragraph_characters
         row[layout.DISTINCT_PARAGRAPHS] = distinct_paragraphs
