@@ -23,7 +23,7 @@ from msgspec import Meta
 from corpusmill.schemas import Drop, RecipeError, signal_column, verdict_array
 from corpusmill.stages.base import BatchFunction, Stage, with_columns
 from corpusmill.stages.quality_measures import edit_texts, measure_texts
-from corpusmill.stages.quality_rules import RULES, LineRule, Preset, Rule
+from corpusmill.stages.quality_rules import ALL_LINE_RULES, RULES, LineRule, Preset, Rule
 from corpusmill.stages.text_buffers import text_buffers
 
 __all__ = ["FilterQuality", "Limit"]
@@ -35,7 +35,6 @@ Python)."""
 
 _COUNTS = {"words": pa.int64(), "stop_words": pa.int32(), "sentences": pa.int64()}
 _COUNTS |= {"curly_brackets": pa.int64(), "lorem_ipsum": pa.int64()}
-_ALL_LINE_RULES: tuple[LineRule, ...] = ("no_terminal_punctuation", "few_words", "long_word", "javascript", "policy")
 
 
 class FilterQuality(Stage, frozen=True, kw_only=True):
@@ -149,7 +148,7 @@ class FilterQuality(Stage, frozen=True, kw_only=True):
         """Return the rules by which lines are removed before anything is measured."""
         if self.remove_lines != "preset":
             return self.remove_lines
-        return _ALL_LINE_RULES if "c4" in self.presets else ()
+        return ALL_LINE_RULES if "c4" in self.presets else ()
 
     @property
     def rewrites(self) -> tuple[str, ...]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-__all__ = ["RULES", "Family", "LineRule", "Preset", "Rule"]
+__all__ = ["ALL_LINE_RULES", "RULES", "Family", "LineRule", "Preset", "Rule"]
 
 Preset = Literal["gopher_quality", "gopher_repetition", "c4", "fineweb"]
 LineRule = Literal["no_terminal_punctuation", "few_words", "long_word", "javascript", "policy"]
 Family = Literal["words", "lines", "page", "repetition"]
+
+ALL_LINE_RULES: tuple[LineRule, ...] = ("no_terminal_punctuation", "few_words", "long_word", "javascript", "policy")
 
 
 class Rule(NamedTuple):

@@ -161,7 +161,7 @@ def repetition(units: Sequence[str], characters: int, per_word: int = 1) -> dict
     """Return the shares of *characters* in repeated n-grams, for the nine lengths of Rae et al. 2021, table A1.
 
     `top_<n>_gram`: within all copies of the most frequent n-gram (0 where none occurs twice). `duplicate_<n>_grams`:
-    within n-grams that occurred before, overlaps counted once. Where *per_word* units make a word, n is that many times
+    in n-grams that occurred before, each looked for from behind the last one found. Where *per_word* units make a word, n is that many times
     longer. As in datatrove, on whose figures FineWeb rests, the spaces inside an n-gram count for `top` and not for
     `duplicate`, and the whole text is the denominator.
 
@@ -218,12 +218,14 @@ def _top(places: dict[int, int], lengths: list[int], size: int, spaces: int) -> 
 
 
 def _covered(places: dict[int, int], lengths: list[int], size: int) -> int:
-    """Return the characters inside n-grams that occurred before, each character once."""
+    """Return the characters of n-grams that occurred before; what follows is looked at from behind each of them."""
     seen: set[int] = set()
     characters = end = 0
     for at, kind in places.items():
+        if at < end:
+            continue
         if kind in seen:
-            characters += sum(lengths[max(at, end) : at + size])
+            characters += sum(lengths[at : at + size])
             end = at + size
         seen.add(kind)
     return characters

@@ -34,7 +34,7 @@ def repetition(
     places: Any,
     classes: Any,
     counts: Any,
-    firsts: Any,
+    seen: Any,
     table: Any,
     numbers: Any,
     once: Any,
@@ -44,7 +44,7 @@ def repetition(
     """Write the characters in repeated n-grams to *out*, one number per length.
 
     *hashes* are those of the units, *reached* the characters before each and before the end. The others are memory: `keys`,
-    `places`, `classes`, `counts` and `firsts` have a place for each unit and one more, `table` and `numbers` four, `once` and
+    `places`, `classes`, `counts` and `seen` have a place for each unit and one more, `table` and `numbers` four, `once` and
     `again` half of one and two more.
     """
     for row in range(len(LENGTHS)):
@@ -67,7 +67,7 @@ def repetition(
     for row in range(len(LENGTHS)):
         if row:
             left = _longer(places, left, classes, per_word, units, keys)
-        left = _repeated(keys, places, left, classes, counts, firsts, table, numbers, once, again)
+        left = _repeated(keys, places, left, classes, counts, seen, table, numbers, once, again)
         if left == 0:
             return
         size = (row + 2) * per_word
@@ -75,7 +75,7 @@ def repetition(
             spaces = size - 1 if per_word == 1 else 0
             out[row] = _top(places, left, classes, counts, reached, size, spaces)
         else:
-            out[row] = _covered(places, left, classes, firsts, reached, size)
+            out[row] = _covered(places, left, classes, seen, reached, size)
 
 
 @inner
@@ -128,7 +128,7 @@ def _repeated(
     left: int,
     classes: Any,
     counts: Any,
-    firsts: Any,
+    seen: Any,
     table: Any,
     numbers: Any,
     once: Any,
@@ -153,7 +153,7 @@ def _repeated(
             table[slot] = key
             numbers[slot] = distinct
             counts[distinct] = 1
-            firsts[distinct] = place
+            seen[distinct] = False
             classes[place] = distinct
             distinct += 1
         else:
@@ -185,12 +185,15 @@ def _top(places: Any, left: int, classes: Any, counts: Any, reached: Any, size: 
 
 
 @inner
-def _covered(places: Any, left: int, classes: Any, firsts: Any, reached: Any, size: int) -> int:
-    """Return the characters inside n-grams that occurred before, each character once."""
+def _covered(places: Any, left: int, classes: Any, seen: Any, reached: Any, size: int) -> int:
+    """Return the characters of n-grams that occurred before; what follows is looked at from behind each of them."""
     characters, end = 0, 0
     for number in range(left):
         place = places[number]
-        if firsts[classes[place]] != place:
-            characters += reached[place + size] - reached[max(place, end)]
+        if place < end:
+            continue
+        if seen[classes[place]]:
+            characters += reached[place + size] - reached[place]
             end = place + size
+        seen[classes[place]] = True
     return characters

@@ -185,7 +185,7 @@ def scan(
     room = min(layout.UNITS_MEASURED, np.int64(most) // 2 + 1) if of_ngrams else 0
     hashes, reached = np.empty(room + 1, np.uint64), np.zeros(room + 2, np.int64)
     keys, places, classes = np.empty(room + 1, np.uint64), np.empty(room + 1, np.int32), np.empty(room + 1, np.int32)
-    counts, firsts = np.empty(room + 1, np.int32), np.empty(room + 1, np.int32)
+    counts, ngrams_seen = np.empty(room + 1, np.int32), np.empty(room + 1, np.bool_)
     table, numbers = np.empty(4 * room + 4, np.uint64), np.empty(4 * room + 4, np.int32)
     once, again = np.empty(room // 2 + 2, np.uint64), np.empty(room // 2 + 2, np.uint64)
     lines_seen, spare = np.zeros(np.int64(_FIRST_PLACES), np.uint64), np.zeros(np.int64(_FIRST_PLACES), np.uint64)
@@ -422,7 +422,7 @@ def scan(
                 places,
                 classes,
                 counts,
-                firsts,
+                ngrams_seen,
                 table,
                 numbers,
                 once,

@@ -300,7 +300,7 @@ def test_sentences() -> None:
 
 
 def oracle(units: list[str], characters: int, per_word: int) -> dict[str, Any]:
-    """Measure repetition the plain way: every n-gram as a tuple, every covered place marked."""
+    """Measure repetition the plain way: every n-gram as a tuple."""
     names = {f"top_{n}_gram": n for n in (2, 3, 4)} | {f"duplicate_{n}_grams": n for n in range(5, 11)}
     if not units:
         return dict.fromkeys(names)
@@ -315,13 +315,15 @@ def oracle(units: list[str], characters: int, per_word: int) -> dict[str, Any]:
             longest = max((sum(map(len, gram)) for gram, count in counts.items() if count == most), default=0)
             values[name] = min(1.0, most * (longest + spaces) / characters) if most > 1 else 0.0
         else:
+            # As datatrove's find_all_duplicate: behind a repeated n-gram, not inside it, the next one is looked for.
             seen: set[tuple[str, ...]] = set()
-            covered: set[int] = set()
-            for at, gram in enumerate(grams):
-                if gram in seen:
-                    covered.update(range(at, at + size))
-                seen.add(gram)
-            values[name] = sum(len(units[at]) for at in covered) / characters
+            repeated = at = 0
+            while at < len(grams):
+                again = grams[at] in seen
+                repeated += sum(map(len, grams[at])) if again else 0
+                seen.add(grams[at])
+                at += size if again else 1
+            values[name] = repeated / characters
     return values
 
 
