@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages_child import Kind, Run, Texts
+from stages_child import Kind, Run
 
 
 def _corpusmill(**settings: Any) -> Run:

@@ -5,8 +5,9 @@ Japanese, Thai, Lao, Khmer, Burmese and Tibetan are too short or have "words" th
 English "the" or "of" is dropped in any language. Here the thresholds are the published ones and the measuring is not:
 see `text_units` for words and function words.
 
-All values are measured in one pass over words that are split once, whether or not a cheap rule has already decided:
-thresholds can then be tuned on stored values without reading the text again.
+All values are measured in one pass by kernels over the bytes of a batch, whether or not a cheap rule has already decided:
+thresholds can then be tuned on stored values without reading the text again. Measured in Python, a document at a time, the
+same values took some twenty times as long (tests/plain_quality.py, benchmarks/results/stages_quality.md).
 """
 
 from __future__ import annotations

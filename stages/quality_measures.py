@@ -32,14 +32,8 @@ def measure_texts(texts: TextBuffers, families: Collection[Family]) -> dict[str,
     counted = np.zeros((len(texts.starts), layout.COLUMNS), np.int64)
     if families:
         words = function_word_table()
-        scan(
-            *texts,
-            *quality_characters(),
-            *words,
-            "lines" in families,
-            "repetition" in families,
-            counted,
-        )
+        of_lines, of_ngrams = "lines" in families, "repetition" in families
+        scan(*texts, *quality_characters(), *words[:3], words.shift, of_lines, of_ngrams, counted)
     counts: dict[str, Numbers] = {}
     column = counted.T
     # What a text without spaces has in words: two characters of Chinese or Japanese are one, five of Thai or Tibetan.

@@ -161,9 +161,9 @@ def repetition(units: Sequence[str], characters: int, per_word: int = 1) -> dict
     """Return the shares of *characters* in repeated n-grams, for the nine lengths of Rae et al. 2021, table A1.
 
     `top_<n>_gram`: within all copies of the most frequent n-gram (0 where none occurs twice). `duplicate_<n>_grams`:
-    in n-grams that occurred before, each looked for from behind the last one found. Where *per_word* units make a word, n is that many times
-    longer. As in datatrove, on whose figures FineWeb rests, the spaces inside an n-gram count for `top` and not for
-    `duplicate`, and the whole text is the denominator.
+    in n-grams that occurred before, each looked for from behind the last one found. Where *per_word* units make a
+    word, n is that many times longer. As in datatrove, on whose figures FineWeb rests, the spaces inside an n-gram count
+    for `top` and not for `duplicate`, and the whole text is the denominator.
 
     >>> repetition("to be or not to be".split(), len("to be or not to be"))["top_2_gram"]
     0.5555555555555556
@@ -260,10 +260,11 @@ _LINE_RULES: dict[LineRule, Callable[[str], bool]] = {
 }
 
 
-def edit_lines(text: str, rules: Sequence[LineRule]) -> tuple[str, int]:
+def edit_lines(text: str, rules: Sequence[LineRule], *, uncite: bool = False) -> tuple[str, int]:
     r"""Return *text* without the lines that break one of *rules*, and how many were removed.
 
-    White space around lines goes; of blank lines one remains between paragraphs.
+    Reference marks go first, if *uncite*, line by line. White space around lines goes; of blank lines one remains between
+    paragraphs.
 
     >>> edit_lines("Home\nThe mill stands still.\n\nPlease enable JavaScript to go on.", ("few_words", "javascript"))
     ('The mill stands still.', 2)
@@ -271,7 +272,8 @@ def edit_lines(text: str, rules: Sequence[LineRule]) -> tuple[str, int]:
     tests = [_LINE_RULES[rule] for rule in rules]
     kept: list[str] = []
     removed = 0
-    for line in map(str.strip, text.splitlines()):
+    lines = map(remove_citations, text.splitlines()) if uncite else text.splitlines()
+    for line in map(str.strip, lines):
         if not line:
             if kept and kept[-1]:
                 kept.append("")

@@ -94,7 +94,7 @@ def next_piece(data: Any, at: Any, end: Any, extra: Any, page_of: Any, pages: An
 
 
 @inner
-def _read_length(data: Any, at: Any, end: Any, characters: int, page_of: Any, pages: Any) -> int:
+def _read_length(data: Any, at: Any, end: Any, characters: Any, page_of: Any, pages: Any) -> int:
     """Return the characters of a word as readers would count them: Hangul blocks twice, joining signs of Indic scripts never."""
     first, _ = decode(data, at, end)
     hangul, indic = 0xAC00 <= first <= 0xD7A3, 0x0900 <= first <= 0x0DFF
@@ -120,7 +120,7 @@ def _lowered_key(data: Any, at: Any, end: Any, page_of: Any, pages: Any) -> Any:
         else:  # no function word has a character of four bytes
             coded = np.uint64(0x8080E0) | (code >> _12) | (((code >> _6) & _63) << _8) | ((code & _63) << np.uint64(16))
             bits = np.uint64(24)
-        if shift + bits > _64 or code > 0xFFFF:
+        if shift + bits > _64 or code > 0xFFFF or code == _0:
             return _0
         packed |= coded << shift
         shift += bits

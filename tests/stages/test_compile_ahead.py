@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.stages import Deduplicate, StripHtml, compile_ahead
+from corpusmill.stages import Deduplicate, FilterQuality, StripHtml, compile_ahead
 
-PARTS = sorted({*StripHtml().kernels, *StripHtml(output="markdown").kernels, *Deduplicate().kernels})
+PARTS = sorted(
+    {
+        *StripHtml().kernels,
+        *StripHtml(output="markdown").kernels,
+        *Deduplicate().kernels,
+        *FilterQuality(presets=("c4",)).kernels,
+    }
+)
 RUN = """
 import sys
 from numba.core import event
@@ -30,7 +37,7 @@ class Listener(event.Listener):
 event.register("numba:compile", Listener())
 
 import pyarrow as pa
-from corpusmill.stages import Deduplicate, StripHtml
+from corpusmill.stages import Deduplicate, FilterQuality, StripHtml
 
 page = (
     '<html lang="en"><head><title>Bread</title><link rel="canonical" href="/bread"><script type="application/ld+json">'
@@ -43,6 +50,8 @@ for output in ("text", "markdown"):
 words = [[f"w{number * of}" for number in range(200)] for of in (1, 2, 3)]
 texts = [" ".join((*words[number % 3], str(number % 100))) for number in range(900)]
 assert len(Deduplicate()(pa.record_batch({"text": pa.array(texts, pa.large_string())}))) == 3
+for presets in ("gopher_quality", "gopher_repetition"), ("c4",):
+    assert len(FilterQuality(presets=presets)(pa.record_batch({"text": pa.array(texts, pa.large_string())}))) == 0
 print(*compiled)
 """
 

@@ -110,8 +110,8 @@ def edit(texts: Sequence[str], rules: tuple[LineRule, ...], *, uncite: bool = Fa
     edited = edit_texts(buffers(texts), rules, uncite=uncite)
     found = list(zip(edited.texts.to_pylist(), edited.removed.tolist(), strict=True))
     for text, result in zip(texts, found, strict=True):
-        uncited = plain.remove_citations(text) if uncite else text
-        assert result == (plain.edit_lines(uncited, rules) if rules else (uncited, 0)), text[:500]
+        unruled = plain.remove_citations(text) if uncite else text
+        assert result == (plain.edit_lines(text, rules, uncite=uncite) if rules else (unruled, 0)), text[:500]
     return found
 
 
@@ -496,6 +496,16 @@ PAGES = st.lists(st.tuples(LINES, st.sampled_from(SEPARATORS)), max_size=8).flat
 def test_kernels_measure_and_edit_as_the_plain_way_does(texts: list[str], rules: list[LineRule], uncite: bool) -> None:
     measure_all(texts)
     edit(texts, tuple(rules), uncite=uncite)
+
+
+@pytest.mark.parametrize("text", ["için\x00 the", "\x00için of", "ve\x00 ve", "that the\x00", "NHỮNG\x7f"])
+def test_a_word_with_a_character_more_is_another_word(text: str) -> None:
+    assert (measure(text)["stop_words"] or 0) <= 1
+
+
+def test_a_mark_between_line_ends_leaves_a_blank_line() -> None:
+    assert edit(["one\r[1]\ntwo"], ("javascript",), uncite=True) == [("one\n\ntwo", 0)]
+    assert edit(["one\r[1]\ntwo"], (), uncite=True) == [("one\r\ntwo", 0)]
 
 
 def test_what_is_measured_does_not_depend_on_the_texts_before_it() -> None:
