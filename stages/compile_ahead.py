@@ -205,6 +205,12 @@ def _edit_lines() -> None:
     edit_texts(_text(), ("few_words",), uncite=True)
 
 
+def _find_repeats() -> None:
+    from corpusmill.stages.repeated_line_guard import repeated_line_guard
+
+    repeated_line_guard(1)(_text())
+
+
 def _text() -> Any:
     """Return the buffers of one text."""
     import pyarrow as pa
@@ -222,6 +228,7 @@ _PARTS = {
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
     "quality_measure": _Part("quality_scan:scan", 4.5, _measure_quality),
     "quality_edit": _Part("quality_lines:edit", 1.5, _edit_lines),
+    "repeated_lines": _Part("repeated_lines:may_repeat", 1, _find_repeats),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
 }

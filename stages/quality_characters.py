@@ -31,7 +31,7 @@ __all__ = ["QualityCharacters", "quality_characters"]
 
 _PAGE = 128
 _CLASSED = 0x40000  # behind are selectors and characters for private use
-_TRIGGERS = b"[jJkKmMvV"  # see the kernel quality_lines.edit
+_TRIGGERS = b"[aAiIjJsS"  # see the kernel quality_lines.edit
 _MARKS = {
     layout.EDGE: EDGES,
     layout.TERMINAL: TERMINAL_PUNCTUATION,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.stages import Deduplicate, FilterQuality, StripHtml, compile_ahead
+from corpusmill.stages import Deduplicate, FilterQuality, RemoveRepeatedLines, StripHtml, compile_ahead
 
 PARTS = sorted(
     {
@@ -17,6 +17,7 @@ PARTS = sorted(
         *StripHtml(output="markdown").kernels,
         *Deduplicate().kernels,
         *FilterQuality(presets=("c4",)).kernels,
+        *RemoveRepeatedLines().kernels,
     }
 )
 RUN = """
@@ -37,7 +38,7 @@ class Listener(event.Listener):
 event.register("numba:compile", Listener())
 
 import pyarrow as pa
-from corpusmill.stages import Deduplicate, FilterQuality, StripHtml
+from corpusmill.stages import Deduplicate, FilterQuality, RemoveRepeatedLines, StripHtml
 
 page = (
     '<html lang="en"><head><title>Bread</title><link rel="canonical" href="/bread"><script type="application/ld+json">'
@@ -52,6 +53,7 @@ texts = [" ".join((*words[number % 3], str(number % 100))) for number in range(9
 assert len(Deduplicate()(pa.record_batch({"text": pa.array(texts, pa.large_string())}))) == 3
 for presets in ("gopher_quality", "gopher_repetition"), ("c4",):
     assert len(FilterQuality(presets=presets)(pa.record_batch({"text": pa.array(texts, pa.large_string())}))) == 0
+assert len(RemoveRepeatedLines()(pa.record_batch({"text": pa.array(texts, pa.large_string())}))) == 900
 print(*compiled)
 """
 
