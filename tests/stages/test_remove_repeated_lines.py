@@ -112,7 +112,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(texts=st.lists(st.lists(PIECES, max_size=24).map("".join), min_size=1, max_size=5), minimum=st.integers(1, 4))
 def test_the_guard_misses_no_repeat(texts: list[str], minimum: int) -> None:
     guard = RemoveRepeatedLines(minimum_characters=minimum).guard()
