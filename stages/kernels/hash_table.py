@@ -1,7 +1,7 @@
 """Pieces of tables and hashes that kernels of text share: eight bytes at once, a hash of bytes, an open table of hashes.
 
 Strings are compared by their 64-bit hash alone, and the tables keep no text: of 100,000 different words, the most that are looked
-at in a document, two have the same hash in one of four billion documents.
+at in a document, two have the same hash in one of two billion documents.
 """
 
 from __future__ import annotations
