@@ -193,23 +193,26 @@ def _index() -> None:
         index.resolve(keys, first, lambda *_: True)
 
 
-def _identify() -> None:
+def _text() -> Any:
+    """Return the buffers of one text."""
     import pyarrow as pa
 
-    from corpusmill.stages.pii_candidates import find_candidates, have_candidates
     from corpusmill.stages.text_buffers import text_buffers
 
+    return text_buffers(pa.array(["one"], pa.large_string()))
+
+
+def _identify() -> None:
+    from corpusmill.stages.pii_candidates import find_candidates, have_candidates
+
     find_candidates("one")
-    have_candidates(text_buffers(pa.array(["one"], pa.large_string())), private=False)
+    have_candidates(_text(), private=False)
 
 
 def _tell_languages() -> None:
-    import pyarrow as pa
-
     from corpusmill.stages.language_engines import engine_for
-    from corpusmill.stages.text_buffers import text_buffers
 
-    engine_for("py3langid", 900)(text_buffers(pa.array(["one"])))
+    engine_for("py3langid", 900)(_text())
 
 
 def _normalize() -> None:
@@ -222,30 +225,42 @@ def _normalize() -> None:
     scan.clean(b"one")
 
 
-def _emoji() -> None:
-    import pyarrow as pa
-
+def _find_emoji() -> None:
     from corpusmill.stages.emoji_table import emoji_table
-    from corpusmill.stages.text_buffers import text_buffers
 
     table = emoji_table("en", words=False, text_symbols=False)
-    table.may_have_emoji(text_buffers(pa.array(["one"])))
+    table.may_have_emoji(_text())
     table.find("one")
 
 
 def _find_terms() -> None:
-    import pyarrow as pa
-
     from corpusmill.stages.plausible_languages import LanguageEvidence
     from corpusmill.stages.term_matcher import TermMatcher
     from corpusmill.stages.term_table import count_words
-    from corpusmill.stages.text_buffers import text_buffers
 
     terms = TermMatcher(["one"], [""])
-    terms.texts_with_terms(text_buffers(pa.array(["one"], pa.large_string())))
+    terms.texts_with_terms(_text())
     read = terms.read("one")
     LanguageEvidence(read)
     count_words(read.data)
+
+
+def _measure_quality() -> None:
+    from corpusmill.stages.quality_measures import measure_texts
+
+    measure_texts(_text(), ("words", "lines", "page", "repetition"))
+
+
+def _edit_lines() -> None:
+    from corpusmill.stages.quality_measures import edit_texts
+
+    edit_texts(_text(), ("few_words",), uncite=True)
+
+
+def _find_repeats() -> None:
+    from corpusmill.stages.repeated_line_guard import repeated_line_guard
+
+    repeated_line_guard(1)(_text())
 
 
 _PARTS = {
@@ -254,12 +269,15 @@ _PARTS = {
     "html_write": _Part("html_render:render", 3, _write),
     "html_write_markdown": _Part("html_markdown:render_markdown", 4, _write_markdown),
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
-    "identifiers": _Part("identifiers:any_candidate", 3, _identify),
-    "language": _Part("language_model:rank", 6, _tell_languages),
-    "terms": _Part("term_symbols:count_words", 3, _find_terms),
-    "near_sign": _Part("minhash:band_keys", 3, _sign),
-    "emoji": _Part("emoji_search:find_emoji", 1.5, _emoji),
     "normalize": _Part("text_cleaning:clean_blanks", 2.5, _normalize),
+    "emoji": _Part("emoji_search:find_emoji", 1.5, _find_emoji),
+    "language": _Part("language_model:rank", 6, _tell_languages),
+    "repeated_lines": _Part("repeated_lines:may_repeat", 1, _find_repeats),
+    "quality_measure": _Part("quality_scan:scan", 4.5, _measure_quality),
+    "quality_edit": _Part("quality_lines:edit", 1.5, _edit_lines),
+    "terms": _Part("term_symbols:count_words", 3, _find_terms),
+    "identifiers": _Part("identifiers:any_candidate", 3, _identify),
+    "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
 }
 

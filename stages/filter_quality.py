@@ -5,20 +5,27 @@ Japanese, Thai, Lao, Khmer, Burmese and Tibetan are too short or have "words" th
 English "the" or "of" is dropped in any language. Here the thresholds are the published ones and the measuring is not:
 see `text_units` for words and function words.
 
-All values are measured in one pass over words that are split once, whether or not a cheap rule has already decided:
-thresholds can then be tuned on stored values without reading the text again.
+All values are measured in one pass by kernels over the bytes of a batch, whether or not a cheap rule has already decided:
+thresholds can then be tuned on stored values without reading the text again. Measured in Python, a document at a time, the
+same values took some twenty times as long (tests/plain_quality.py, benchmarks/results/stages_quality.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Meta
 
-from corpusmill.schemas import Document, Drop
-from corpusmill.stages.base import Apply, DocumentStage
-from corpusmill.stages.quality_rules import RULES, LineRule, Preset, Rule, edit_lines, measure, remove_citations
+from corpusmill.schemas import Drop, RecipeError, signal_column, verdict_array
+from corpusmill.stages.base import BatchFunction, Stage, with_columns
+from corpusmill.stages.quality_measures import edit_texts, measure_texts
+from corpusmill.stages.quality_rules import ALL_LINE_RULES, RULES, LineRule, Preset, Rule
+from corpusmill.stages.text_buffers import text_buffers
 
 __all__ = ["FilterQuality", "Limit"]
 
@@ -29,10 +36,9 @@ Python)."""
 
 _COUNTS = {"words": pa.int64(), "stop_words": pa.int32(), "sentences": pa.int64()}
 _COUNTS |= {"curly_brackets": pa.int64(), "lorem_ipsum": pa.int64()}
-_ALL_LINE_RULES: tuple[LineRule, ...] = ("no_terminal_punctuation", "few_words", "long_word", "javascript", "policy")
 
 
-class FilterQuality(DocumentStage, frozen=True, kw_only=True):
+class FilterQuality(Stage, frozen=True, kw_only=True):
     """Drop documents that break a rule of the chosen presets; the first broken rule in declared order is the reason.
 
     `value` is what was measured and `limit` the threshold it broke. Each threshold is a setting named after its side
@@ -48,7 +54,7 @@ class FilterQuality(DocumentStage, frozen=True, kw_only=True):
         **{rule.signal: _COUNTS.get(rule.signal, pa.float32()) for rule in RULES},
         "removed_lines": pa.int64(),
     }
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     presets: tuple[Preset, ...] = ("gopher_quality", "gopher_repetition")
     """Whose rules to apply: `gopher_quality` and `gopher_repetition` (Rae et al. 2021), `c4` (Raffel et al. 2020),
@@ -143,26 +149,65 @@ class FilterQuality(DocumentStage, frozen=True, kw_only=True):
         """Return the rules by which lines are removed before anything is measured."""
         if self.remove_lines != "preset":
             return self.remove_lines
-        return _ALL_LINE_RULES if "c4" in self.presets else ()
+        return ALL_LINE_RULES if "c4" in self.presets else ()
 
-    def build(self) -> Apply:
-        """Return the function that edits, measures and judges one document."""
-        limits = self.limits()
+    @property
+    def rewrites(self) -> tuple[str, ...]:
+        """Columns that change: the text, if lines or reference marks are taken out."""
+        return ("text",) if self.line_rules() or self.removes_citations else ()
+
+    @property
+    def removes_citations(self) -> bool:
+        """Whether reference marks are taken out before anything is measured."""
+        return self.citations == "remove" or (self.citations == "preset" and "c4" in self.presets)
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The one that measures, and the one that edits if anything is edited."""
+        return ("quality_measure", "quality_edit") if self.rewrites else ("quality_measure",)
+
+    def open(self) -> BatchFunction:
+        """Return the function that edits, measures and judges a batch."""
+        from corpusmill.stages.compile_ahead import compile_ahead
+
+        compile_ahead(*self.kernels)
+        limits, line_rules, uncite = self.limits(), self.line_rules(), self.removes_citations
         families = frozenset(rule.family for rule, _ in limits)
-        line_rules = self.line_rules()
-        uncite = self.citations == "remove" or (self.citations == "preset" and "c4" in self.presets)
 
-        def apply(document: Document) -> Document | Drop:
-            if uncite:
-                document.text = remove_citations(document.text)
+        def run(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.StructArray]:
+            names = batch.schema.names
+            if "text" not in names:
+                raise RecipeError(f"{self.kind}: the table has no column 'text' (it has: {', '.join(names)})")
+            texts = text_buffers(batch.column("text"))
+            columns: dict[str, pa.Array] = {}
+            if line_rules or uncite:
+                edited = edit_texts(texts, line_rules, uncite=uncite)
+                texts = text_buffers(edited.texts)
+                columns["text"] = edited.texts.cast(batch.column("text").type)
+            values = measure_texts(texts, families)
+            signals = {name: pa.array(given, from_pandas=True) for name, given in values.items()}
             if line_rules:
-                document.text, document.signals["removed_lines"] = edit_lines(document.text, line_rules)
-            measured = measure(document.text, families)
-            document.signals.update(measured)
-            for rule, limit in limits:
-                value = measured[rule.signal]
-                if value is not None and rule.broken_by(value, limit):
-                    return Drop(rule.reason, float(value), limit)
-            return document
+                signals["removed_lines"] = pa.array(edited.removed)
+            for name, type_ in self.signals.items():
+                measured = signals[name].cast(type_) if name in signals else pa.nulls(batch.num_rows, type_)
+                column = signal_column(name)
+                # Measured by an earlier stage of this kind: what is new wins.
+                columns[column] = pc.coalesce(measured, batch.column(column)) if column in names else measured
+            return with_columns(batch, columns), verdict_array(_verdicts(values, limits, batch.num_rows))
 
-        return apply
+        return run
+
+
+def _verdicts(
+    values: Mapping[str, npt.NDArray[np.float64]], limits: Sequence[tuple[Rule, float]], rows: int
+) -> list[Drop | None]:
+    """Return for each row the first rule that it breaks; NaN breaks none."""
+    drops: list[Drop | None] = [None] * rows
+    open_ = np.ones(rows, np.bool_)
+    for rule, limit in limits:
+        measured = values[rule.signal]
+        broken = (measured < limit if rule.side == "minimum" else measured > limit) & open_
+        for row in np.flatnonzero(broken).tolist():
+            drops[row] = Drop(rule.reason, float(measured[row]), limit)
+        open_ &= ~broken
+    return drops

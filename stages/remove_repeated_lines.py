@@ -11,13 +11,14 @@ told apart by their reasons and signals; a recipe that wants both has the stage 
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
 from msgspec import Meta
 
 from corpusmill.schemas import Document, Drop, signal_column
-from corpusmill.stages.base import BatchFunction, CorpusStage, DocumentStage
+from corpusmill.stages.base import BatchFunction, CorpusStage, DocumentStage, Guard
 from corpusmill.stages.host_lines import HostLines
 from corpusmill.stages.line_units import characters_of, folded, remove_units, units_of
 
@@ -50,6 +51,8 @@ class RemoveRepeatedLines(DocumentStage, frozen=True, kw_only=True):
         "repeated_line_share": pa.float32(),
         **HostLines.signals,
     }
+
+    idle_signals: ClassVar[Mapping[str, Any]] = {"repeated_lines": 0, "repeated_line_share": 0.0}
 
     unit: Literal["line", "paragraph"] = "line"
     """What is compared. `paragraph` (text between blank lines) spares verse and code, and misses repeated single
@@ -91,6 +94,21 @@ class RemoveRepeatedLines(DocumentStage, frozen=True, kw_only=True):
             maximum_documents=self.maximum_documents,
             max_index_memory=self.max_index_memory,
         )
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The one that looks for lines that may be there twice, where lines are compared within a document."""
+        return ("repeated_lines",) if self.unit == "line" and self.scope != "host" else ()
+
+    def guard(self) -> Guard | None:
+        """Return the function that says which texts have a line that may be there twice; paragraphs have none."""
+        if not self.kernels:
+            return None
+        from corpusmill.stages.compile_ahead import compile_ahead
+        from corpusmill.stages.repeated_line_guard import repeated_line_guard
+
+        compile_ahead(*self.kernels)
+        return repeated_line_guard(self.minimum_characters)
 
     def open(self) -> BatchFunction:
         """Build the function for the scope; with `host` it compares the documents of a batch with each other only."""

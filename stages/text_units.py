@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 __all__ = [
     "BULLETS",
+    "CLOSERS",
     "EAST_ASIAN",
+    "EDGES",
+    "SENTENCE_ENDS",
     "SOUTH_EAST_ASIAN",
+    "STOPS",
     "TERMINAL_PUNCTUATION",
+    "VIRAMAS",
     "Words",
-    "count_sentences",
-    "function_words_found",
-    "lines_of",
-    "paragraphs_of",
     "words_of",
 ]
 
@@ -42,17 +42,20 @@ _UNSPACED = re.compile(f"[{EAST_ASIAN}{SOUTH_EAST_ASIAN}]")
 _EAST = re.compile(f"[{EAST_ASIAN}]")
 _PIECE = re.compile(rf"[{EAST_ASIAN}{SOUTH_EAST_ASIAN}]|[^\W_{EAST_ASIAN}{SOUTH_EAST_ASIAN}]+")
 
-_EDGES = (
+EDGES = (
     "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~«»‹›“”„‟‘’‚‛–—―…·•¡¿§¶、。，．！？：；（）「」『』【】〈〉《》〔〕।॥؟،؛۔։።፣՝՞"
 )
-_VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"  # Devanagari to Sinhala
+VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"  # Devanagari to Sinhala
 TERMINAL_PUNCTUATION = ".!?…\"'”’»」』。．！？｡।॥؟۔։።፧။។༎"
 """Last characters of a finished line: full stops, marks and closing quotes of the larger scripts."""
 BULLETS = "•‣⁃◦▪▫■□●○◆◇▶►▸·∙–-*"
 """First characters of a list item."""
 
-# One character before the end is looked at, not the whole run, so that a megabyte of dots stays linear.
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]]{0,3}(?=\s|$)|[。．！？｡।॥؟۔։።፧။។༎]")
+SENTENCE_ENDS = ".!?…"
+"""Marks that end a sentence at the end of a line or before white space, where at most three of `CLOSERS` are between."""
+CLOSERS = "\"'”’»)]"
+STOPS = "。．！？｡।॥؟۔։።፧။។༎"
+"""Marks that end a sentence wherever they are."""
 
 
 @dataclass(slots=True)
@@ -104,7 +107,7 @@ def words_of(text: str) -> Words:
         if len(token) == 1 and _UNSPACED.match(token):
             stripped[token] = token
             continue
-        word = token.strip(_EDGES)
+        word = token.strip(EDGES)
         if word.isalpha() or any(map(str.isalpha, word)):
             alphabetic += times
             if word[0] < "\u0250" or "\u1e00" <= word[0] <= "\u1eff":
@@ -153,138 +156,5 @@ def _length(word: str) -> int:
     if "\uac00" <= word[0] <= "\ud7a3":
         length += sum("\uac00" <= c <= "\ud7a3" for c in word)
     elif "\u0900" <= word[0] <= "\u0dff":
-        length -= sum(c in _VIRAMAS for c in word)
+        length -= sum(c in VIRAMAS for c in word)
     return length
-
-
-def lines_of(text: str) -> list[str]:
-    r"""Return the lines of *text* that are not blank, without white space around them.
-
-    Blank lines are no lines: counted as such they were "duplicates" of each other and sank well-spaced documents
-    (datatrove #273).
-
-    >>> lines_of("one\n\n  two \r\n")
-    ['one', 'two']
-    """
-    return [line for line in map(str.strip, text.splitlines()) if line]
-
-
-def paragraphs_of(text: str) -> list[str]:
-    r"""Return the groups of lines that blank lines separate.
-
-    >>> paragraphs_of("one\ntwo\n\n \nthree")
-    ['one\ntwo', 'three']
-    """
-    paragraphs: list[str] = []
-    group: list[str] = []
-    for line in map(str.strip, text.splitlines()):
-        if line:
-            group.append(line)
-        elif group:
-            paragraphs.append("\n".join(group))
-            group = []
-    return [*paragraphs, "\n".join(group)] if group else paragraphs
-
-
-def count_sentences(lines: Sequence[str]) -> int:
-    """Return the number of sentences: closed ones, and lines that end without closing theirs.
-
-    Abbreviations count as ends; a rule that asks for five sentences can live with that.
-
-    >>> count_sentences(["It rained. The mill stood still!", "Next page"])
-    3
-    """
-    return sum(len(_SENTENCE_END.findall(line)) + (line[-1] not in TERMINAL_PUNCTUATION) for line in lines)
-
-
-def function_words_found(vocabulary: Iterable[str]) -> int:
-    """Return how many distinct function words of one language occur, for the language with the most of them.
-
-    >>> function_words_found(words_of("Das Rad der Mühle steht, und sie ist alt.").vocabulary)
-    4
-    """
-    found: dict[str, set[str]] = {}
-    for word in vocabulary:
-        lowered = word.lower()
-        for language in _LANGUAGES_OF.get(lowered, ()):
-            found.setdefault(language, set()).add(lowered)
-    return max(map(len, found.values()), default=0)
-
-
-# English is the list of Rae et al. 2021 and nothing else. The rest are common function words that English pages do not
-# use as words or names, so that two of them cannot turn up by chance: no "die", "is", "la" or "no".
-_FUNCTION_WORDS = {
-    "en": "the be to of and that have with",
-    "af": "het nie en wat vir aan om deur maar ook hulle",
-    "az": "və ilə üçün bu olan kimi daha bir amma çox",
-    "br": "ar ez eo gant evit ha hag zo",
-    "bs hr sr": "je da se su za što koji nije kao od bio ali",
-    "ca": "els amb per una és que del les més però als",
-    "ceb": "ang sa nga mga ug kay usa",
-    "cs": "se že je na jako ale pro byl jsou který od",
-    "cy": "yr yn ac bod oedd wedi gan mae hynny fel",
-    "da": "og det er ikke til af som han den på med blev",
-    "de": "der und das nicht mit ist den von zu auf sich auch ein",
-    "eo": "kaj estas ke por kun sed ne li ĝi",
-    "es": "que los las una por del con para más pero como el en",
-    "et": "ja et ei see oli kui ka aga mis kes ning",
-    "eu": "eta da ez bat dute zuen hori ere baina izan",
-    "fi": "ja että oli hän ei mutta myös kun ovat sekä se joka tai jos kuin niin",
-    "fo": "og tað er ikki at hann við til sum",
-    "fr": "les des est une dans qui sur pour pas avec et le du",
-    "fy": "de it en fan dat net foar wie mei",
-    "ga": "agus na bhí ar go sé leis atá raibh ach",
-    "gd": "agus an na bha gu tha air gun",
-    "gl": "que unha non os para máis dos pero como foi polo",
-    "ha": "da na ya ba cikin wannan kuma ta sun yi",
-    "ht": "nan ak pou yo yon ki sa te",
-    "hu": "az és hogy nem egy volt meg csak de ezt",
-    "id": "yang dan itu dengan untuk dari ini pada tidak akan",
-    "ig": "na ndị nke ya bụ ọ ka maka ihe nwere",
-    "is": "og að sem ekki við það fyrir til er hann",
-    "it": "di che il è per della sono più anche nel gli una",
-    "jv": "lan ing kang sing uga iki iku karo",
-    "ku": "û ku li ji jî bi ev ew ne lê",
-    "la": "et est non ad cum ut quod sed qui",
-    "lb": "dat déi der fir op net ass mat vun si gouf",
-    "lg": "ku mu nti nga era oba nnyo",
-    "ln": "na ya ba oyo te mpo ete",
-    "lt": "ir kad yra buvo tai su bet iš kaip jis",
-    "lv": "un ka bija par tas bet ar kas viņš kā",
-    "mg": "ny sy fa izany dia tamin amin izy ho ao",
-    "mi": "te ki nga ngā ka kua ko he mai hoki",
-    "ms": "yang dan itu dengan untuk telah ini tidak beliau kepada",
-    "mt": "li ta dan għal kien minn biex iżda kienet fuq",
-    "nl": "het een van niet ook maar naar wordt zijn dat voor met en",
-    "nn": "og det ikkje er som på med ein til han av",
-    "no": "og det ikke er som på med til av en har",
-    "nso st tn": "le ya go ba ka gore ho ke hore wa",
-    "oc": "que lo los amb una per es dins",
-    "om": "fi kan akka irraa hin ni isaa",
-    "pl": "się nie że jest na do ale jak od przez oraz",
-    "pt": "que não uma para com os dos mais foi ao como por",
-    "qu": "mana kay chay hina kan ima",
-    "ro": "și în că nu este cu pentru care din mai de",
-    "rw": "ko mu ku na kandi ariko iyo muri cyane aho",
-    "sk": "sa na že je ako ale bol ktorý pre od aj",
-    "sl": "je da se na bi za pa so ki tudi kot",
-    "sn": "kuti uye asi kana pa ne iyo kuva kubva zvakare iyi izvi ari vari nokuti chete",
-    "so": "ee oo ayaa waa uu ah ka iyo laakiin",
-    "sq": "të në dhe që për një nga është më nuk",
-    "sv": "och det att är som inte på med av för ett till",
-    "sw": "ya na wa kwa katika ni za kuwa hii lakini",
-    "tk": "we bu bilen üçin hem bir diýip boldy ol",
-    "tl": "ang ng mga sa na ay ito ni siya",
-    "tr": "ve bir bu için ile olarak daha çok olan gibi",
-    "uz": "va bu bilan uchun ham bir deb edi u",
-    "vi": "của và là các không được những với cho trong",
-    "wo": "ak ci mu ñu moo te bi yi nit",
-    "xh": "ukuba kunye kwaye kodwa ukuze kwi ngokuba xa okanye emva ngoku kakhulu nangona lo le kuba apho into bonke",
-    "yo": "ní tí ti àti àwọn pé sí fún ó láti ni náà bí kan lọ gbogbo wọ́n ati awọn",
-    "zu": "ukuthi futhi kanye uma kodwa ngoba lapho kusho noma emva ngemva lokhu kakhulu lo le",
-}
-_LANGUAGES_OF: dict[str, tuple[str, ...]] = {
-    word: tuple(language for language, listed in _FUNCTION_WORDS.items() if word in listed.split())
-    for listed in _FUNCTION_WORDS.values()
-    for word in listed.split()
-}

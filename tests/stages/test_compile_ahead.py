@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.stages import Deduplicate, FilterLanguage, FilterToxicity, StripHtml, compile_ahead
+from corpusmill.recipe import load_recipe
+from corpusmill.stages import FilterQuality, StripHtml, compile_ahead
 
-STAGES = (StripHtml(), StripHtml(output="markdown"), Deduplicate(), FilterLanguage(), FilterToxicity())
+STAGES = (*load_recipe("web").stages, StripHtml(output="markdown"), FilterQuality(presets=("c4",)))
 PARTS = sorted({name for stage in STAGES for name in stage.kernels})
 RUN = """
 import sys
@@ -31,7 +32,8 @@ class Listener(event.Listener):
 event.register("numba:compile", Listener())
 
 import pyarrow as pa
-from corpusmill.stages import Deduplicate, FilterLanguage, FilterToxicity, StripHtml
+from corpusmill.recipe import load_recipe
+from corpusmill.stages import Deduplicate, FilterQuality, StripHtml, Tokenize
 
 page = (
     '<html lang="en"><head><title>Bread</title><link rel="canonical" href="/bread"><script type="application/ld+json">'
@@ -41,13 +43,22 @@ page = (
 for output in ("text", "markdown"):
     batch = pa.record_batch({"html": pa.array([page.encode()] * 2, pa.large_binary())})
     assert len(StripHtml(output=output)(batch)) == 2
-texts = pa.array(["What the f*ck, bullshit and the end.", "nothing", None], pa.large_string())
-assert len(FilterToxicity()(pa.record_batch({"text": texts}))) == 2
 words = [[f"w{number * of}" for number in range(200)] for of in (1, 2, 3)]
 texts = [" ".join((*words[number % 3], str(number % 100))) for number in range(900)]
 assert len(Deduplicate()(pa.record_batch({"text": pa.array(texts, pa.large_string())}))) == 3
-texts = ["e\\u0301 and www.example.org, " * 40, "SHORT TEXT", "1 2 3", None]
-assert len(FilterLanguage().judge(pa.record_batch({"text": pa.array(texts, pa.large_string())}))[1]) == 4
+texts = [
+    "What the f*ck, bullshit and the end.",
+    "e\\u0301 and www.example.org, " * 40,
+    "SHORT  TEXT \\r\\n\\n\\n\\n schÃ¶n \\u200b",
+    "Write to mill@example.org, call +49 30 1234567 from 8.8.8.8 😀🇩🇪.",
+    "the same line of a page, again and again\\n" * 9,
+    "1 2 3",
+    None,
+]
+batch = pa.record_batch({"text": pa.array(texts, pa.large_string())})
+for stage in (*load_recipe("web").stages, FilterQuality(presets=("c4",))):
+    if not isinstance(stage, StripHtml | Deduplicate | Tokenize):
+        assert len(stage.judge(batch)[1]) == len(texts)
 print(*compiled)
 """
 

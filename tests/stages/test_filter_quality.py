@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import plain_quality as plain
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.schemas import Document, Drop, RecipeError
+from corpusmill.schemas import Drop, RecipeError, signal_column
 from corpusmill.stages.filter_quality import FilterQuality
-from corpusmill.stages.quality_rules import RULES, LineRule, edit_lines, measure, repetition
-from corpusmill.stages.text_units import count_sentences, function_words_found, paragraphs_of, words_of
+from corpusmill.stages.function_words import FUNCTION_WORDS
+from corpusmill.stages.kernels import quality_layout as layout
+from corpusmill.stages.quality_characters import quality_characters
+from corpusmill.stages.quality_measures import edit_texts, measure_texts
+from corpusmill.stages.quality_rules import RULES, Family, LineRule
+from corpusmill.stages.text_buffers import text_buffers
+from corpusmill.stages.text_units import EDGES, words_of
 
-ALL = frozenset({"words", "lines", "page", "repetition"})
+ALL: frozenset[Family] = frozenset({"words", "lines", "page", "repetition"})
+LINE_RULES: tuple[LineRule, ...] = ("no_terminal_punctuation", "few_words", "long_word", "javascript", "policy")
 PROSE = (
     "The water mill on the edge of the village was built in 1782 and has been in the hands of one family ever since. "
     "In spring, when the stream is full, the wheel turns day and night. The miller says that his flour is coarser than "
@@ -60,10 +71,48 @@ PUBLISHED = {
 }
 
 
-def judge(text: str, **given_settings: Any) -> tuple[Document, Drop | None]:
-    document = Document(text=text)
-    result = FilterQuality(**given_settings).build()(document)
-    return document, result if isinstance(result, Drop) else None
+class Judged:
+    def __init__(self, text: str, given_settings: dict[str, Any]) -> None:
+        out, verdicts = FilterQuality(**given_settings).judge(pa.record_batch({"text": pa.array([text])}))
+        (row,) = out.to_pylist()
+        self.text = row["text"]
+        signals = {name: row[signal_column(name)] for name in FilterQuality.signals}
+        self.signals = {name: value for name, value in signals.items() if value is not None}
+        self.drop = Drop(**verdicts[0].as_py()) if verdicts[0].is_valid else None
+
+
+def judge(text: str, **given_settings: Any) -> tuple[Judged, Drop | None]:
+    judged = Judged(text, given_settings)
+    return judged, judged.drop
+
+
+def buffers(texts: Sequence[str]) -> Any:
+    return text_buffers(pa.array(texts, pa.large_string()))
+
+
+def measure_all(texts: Sequence[str], families: frozenset[Family] = ALL) -> list[dict[str, Any]]:
+    """What kernels measure, after seeing that the plain way measures the same."""
+    values = measure_texts(buffers(texts), families)
+    rows = [
+        {name: None if np.isnan(given[at]) else given[at] for name, given in values.items()} for at in range(len(texts))
+    ]
+    for text, row in zip(texts, rows, strict=True):
+        assert row == plain.measure(text, families), text[:500]
+    return rows
+
+
+def measure(text: str, families: frozenset[Family] = ALL) -> dict[str, Any]:
+    return measure_all([text], families)[0]
+
+
+def edit(texts: Sequence[str], rules: tuple[LineRule, ...], *, uncite: bool = False) -> list[tuple[str, int]]:
+    """What kernels edit, after seeing that the plain way edits the same."""
+    edited = edit_texts(buffers(texts), rules, uncite=uncite)
+    found = list(zip(edited.texts.to_pylist(), edited.removed.tolist(), strict=True))
+    for text, result in zip(texts, found, strict=True):
+        unruled = plain.remove_citations(text) if uncite else text
+        assert result == (plain.edit_lines(text, rules, uncite=uncite) if rules else (unruled, 0)), text[:500]
+    return found
 
 
 def test_thresholds_are_the_published_ones() -> None:
@@ -230,22 +279,28 @@ def test_word_length_is_not_measured_where_words_are_not_visible() -> None:
     ],
 )
 def test_function_words_of_one_language_count(text: str, found: int) -> None:
-    assert function_words_found(words_of(text).vocabulary) == found
+    assert plain.function_words_found(words_of(text).vocabulary) == found
+    assert measure(text, frozenset({"words"}))["stop_words"] == found
 
 
 def test_function_words_are_not_asked_of_other_scripts() -> None:
     assert measure("Мельница стоит у реки, mill and the.", frozenset({"words"}))["stop_words"] is None
 
 
+def sentences(lines: list[str]) -> int:
+    assert plain.count_sentences(lines) == measure("\n".join(lines), frozenset({"page"}))["sentences"]
+    return plain.count_sentences(lines)
+
+
 def test_sentences() -> None:
-    assert count_sentences(["One. Two! Three?", '"Four." Five']) == 5
-    assert count_sentences(["一句。两句！三句"]) == 3
-    assert count_sentences(["......x", "3.14 is pi."]) == 2
-    assert paragraphs_of("a\r\n \r\nb\n\n\n") == ["a", "b"]
+    assert sentences(["One. Two! Three?", '"Four." Five']) == 5
+    assert sentences(["一句。两句！三句"]) == 3
+    assert sentences(["......x", "3.14 is pi."]) == 2
+    assert plain.paragraphs_of("a\r\n \r\nb\n\n\n") == ["a", "b"]
 
 
 def oracle(units: list[str], characters: int, per_word: int) -> dict[str, Any]:
-    """Measure repetition the plain way: every n-gram as a tuple, every covered place marked."""
+    """Measure repetition the plain way: every n-gram as a tuple."""
     names = {f"top_{n}_gram": n for n in (2, 3, 4)} | {f"duplicate_{n}_grams": n for n in range(5, 11)}
     if not units:
         return dict.fromkeys(names)
@@ -260,13 +315,15 @@ def oracle(units: list[str], characters: int, per_word: int) -> dict[str, Any]:
             longest = max((sum(map(len, gram)) for gram, count in counts.items() if count == most), default=0)
             values[name] = min(1.0, most * (longest + spaces) / characters) if most > 1 else 0.0
         else:
+            # As datatrove's find_all_duplicate: behind a repeated n-gram, not inside it, the next one is looked for.
             seen: set[tuple[str, ...]] = set()
-            covered: set[int] = set()
-            for at, gram in enumerate(grams):
-                if gram in seen:
-                    covered.update(range(at, at + size))
-                seen.add(gram)
-            values[name] = sum(len(units[at]) for at in covered) / characters
+            repeated = at = 0
+            while at < len(grams):
+                again = grams[at] in seen
+                repeated += sum(map(len, grams[at])) if again else 0
+                seen.add(grams[at])
+                at += size if again else 1
+            values[name] = repeated / characters
     return values
 
 
@@ -274,11 +331,10 @@ def oracle(units: list[str], characters: int, per_word: int) -> dict[str, Any]:
 @given(st.lists(st.sampled_from(["a", "bb", "ccc"]), max_size=70), st.sampled_from([1, 2, 5]))
 def test_repetition_agrees_with_the_plain_way(units: list[str], per_word: int) -> None:
     characters = sum(map(len, units)) + len(units)
-    assert repetition(units, characters, per_word) == oracle(units, characters, per_word)
+    assert plain.repetition(units, characters, per_word) == oracle(units, characters, per_word)
 
 
 def test_line_editing() -> None:
-    rules: tuple[LineRule, ...] = ("no_terminal_punctuation", "few_words", "long_word", "javascript", "policy")
     lines = {
         "The mill stands still.": True,
         'He said: "It turns again!"': True,
@@ -291,10 +347,10 @@ def test_line_editing() -> None:
         "Read our Privacy Policy here.": False,
         f"The word {'x' * 1001} is long.": False,
     }
-    text, removed = edit_lines("\n".join(lines), rules)
+    ((text, removed),) = edit(["\n".join(lines)], LINE_RULES)
     assert text.split("\n") == [line for line, kept in lines.items() if kept]
     assert removed == 7
-    assert edit_lines("a\n\n\n\nb\n", ()) == ("a\n\nb", 0)
+    assert edit(["a\n\n\n\nb\n"], ("javascript",)) == [("a\n\nb", 0)]
 
 
 def test_other_presets_leave_the_text_alone() -> None:
@@ -331,3 +387,167 @@ def test_any_text_is_measured(text: str) -> None:
 )
 def test_a_megabyte_of_anything_is_measured(text: str) -> None:
     assert set(measure(text, ALL)) == {rule.signal for rule in RULES}
+
+
+SEPARATORS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\n\n", " \n\t\n"]
+BLANKS = [" ", " ", " ", "\t", "\xa0", "\u3000", "\x1f", "\u1680", "\u200b", ""]
+MARKS = [
+    *".!?…\"'”’»)]([{#-–—*•,;:。！？॥؟。።_~·་",
+    "...",
+    "....",
+    "..",
+    '."',
+    ".)\"'",
+    ".))))",
+    "[1]",
+    "[12345]",
+    "[]",
+    "[edit]",
+]
+MARKS += ["[citation needed]", "[١]", "[1", "- ", "* "]
+WORDS = [
+    "the",
+    "be",
+    "to",
+    "OF",
+    "and",
+    "a",
+    "x",
+    "1",
+    "2024",
+    "3rd",
+    "e-mail",
+    "don't",
+    "it's",
+    "der",
+    "und",
+    "NIE",
+    "əda",
+    "və",
+    "İLE",
+    "jaK",
+    "JAK",
+    "že",
+    "wọ́n",
+    "NHỮNG",
+    "của",
+    "Σίσυφος",
+    "мельница",
+    "у",
+    "реки",
+    "и",
+    "물레방아",
+    "कर्म",
+    "മാധ്യമപ്രവർത്തകർ",
+    "水车",
+    "水車小屋を",
+    "々",
+    "โรงสีน้ำ",
+    "ཆུ་འཁོར",
+    "မြန်မာ",
+    "a的",
+    "ab的cd,ef",
+    "x_y的",
+    "①",
+    "²",
+    "Ⅷ",
+    "😀",
+    "́",
+    "á",
+    "\ufeff",
+    "\x00",
+    "\x7f",
+    "\u200d",
+    "__",
+    "--",
+    "𠀀",
+    "\U0010ffff",
+    "javascript",
+    "JavaScript",
+    "javaScrıpt",
+    "java[1]script",
+    "xlorem",
+]
+WORDS += [
+    "lorem ipsum",
+    "LOREM IPSUMx",
+    "terms of use",
+    "Privacy Policy",
+    "uses cookies",
+    "use cooKies",
+    "x" * 1000,
+    "é" * 1001,
+]
+WORDS += ["-" * 1100, "a的" + "b" * 1001, "的" * 1100, "." + "y" * 1001 + "!"]
+LINES = st.lists(st.sampled_from(WORDS + MARKS + BLANKS) | st.text(max_size=2), max_size=14).map("".join)
+PAGES = st.lists(st.tuples(LINES, st.sampled_from(SEPARATORS)), max_size=8).flatmap(
+    lambda lines: st.lists(st.sampled_from(lines or [("", "")]), max_size=8).map(
+        lambda again: "".join(line + end for line, end in [*lines, *again])
+    )
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(PAGES.map(lambda text: text.encode("utf-8", "replace").decode()), min_size=1, max_size=4),
+    st.lists(st.sampled_from(LINE_RULES), unique=True),
+    st.booleans(),
+)
+def test_kernels_measure_and_edit_as_the_plain_way_does(texts: list[str], rules: list[LineRule], uncite: bool) -> None:
+    measure_all(texts)
+    edit(texts, tuple(rules), uncite=uncite)
+
+
+@pytest.mark.parametrize("text", ["için\x00 the", "\x00için of", "ve\x00 ve", "that the\x00", "NHỮNG\x7f"])
+def test_a_word_with_a_character_more_is_another_word(text: str) -> None:
+    assert (measure(text)["stop_words"] or 0) <= 1
+
+
+def test_a_mark_between_line_ends_leaves_a_blank_line() -> None:
+    assert edit(["one\r[1]\ntwo"], ("javascript",), uncite=True) == [("one\n\ntwo", 0)]
+    assert edit(["one\r[1]\ntwo"], (), uncite=True) == [("one\r\ntwo", 0)]
+
+
+def test_what_is_measured_does_not_depend_on_the_texts_before_it() -> None:
+    texts = ["the mill " * 200, "的" * 900, PROSE * 3, "", "a\n" * 500, PROSE]
+    assert measure_all(texts) == [measure(text) for text in texts]
+    assert measure_all(texts[::-1]) == [measure(text) for text in texts[::-1]]
+
+
+def test_bytes_that_are_no_text_are_measured_and_stay() -> None:
+    broken = pa.array([b"The mill \xff\xc3 stands \xe2\x80.\nIt \xf0\x9f turns again."], pa.large_binary())
+    texts = text_buffers(pa.Array.from_buffers(pa.large_string(), 1, broken.buffers()))
+    assert measure_texts(texts, ALL)["words"][0] == 6
+    edited = edit_texts(texts, LINE_RULES, uncite=True)
+    assert bytes(edited.texts.buffers()[2])[: edited.texts.buffers()[2].size] == broken[0].as_py()
+
+
+def test_only_the_first_hundred_thousand_words_are_looked_at_for_repeats() -> None:
+    words = [f"w{number}" for number in range(layout.UNITS_MEASURED)]
+    measured = measure(" ".join([*words, *["again"] * 50_000]))
+    assert measured["top_2_gram"] == measured["duplicate_5_grams"] == 0
+    assert measure(" ".join(["again"] * 20 + words))["top_2_gram"] > 0
+
+
+def test_classes_of_characters_are_those_of_python() -> None:
+    bytes_, page_of, pages = quality_characters()
+    for code in range(sys.maxunicode + 1):
+        one = chr(code)
+        kind = int(pages[page_of[code >> 7], code & 127])
+        assert bool(kind & layout.ALPHA) == one.isalpha(), hex(code)
+        assert bool(kind & layout.ALNUM) == one.isalnum(), hex(code)
+        assert bool(kind & layout.SPACE) == one.isspace(), hex(code)
+        assert bool(kind & layout.LINE) == (len(f"a{one}a".splitlines()) > 1), hex(code)
+        assert bool(kind & layout.DECIMAL) == bool(re.match(r"\d", one)), hex(code)
+        assert code > 127 or kind & 0xFFFF == bytes_[code] & 0xFFFF
+    assert not any(mark.isalnum() or mark.isspace() for mark in EDGES)
+
+
+def test_function_words_fit_their_table() -> None:
+    words = {word for listed in FUNCTION_WORDS.values() for word in listed.split()}
+    assert max(len(word.encode()) for word in words) <= 8
+    assert all(word == word.lower() for word in words)
+    for words_of_one in FUNCTION_WORDS.values():
+        listed = words_of_one.split()
+        padding = "" if len(listed) > 1 else " xyzzy"
+        assert measure(" ".join(listed) + padding)["stop_words"] >= len(set(listed))

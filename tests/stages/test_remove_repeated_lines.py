@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.schemas import Document, Drop, RecipeError
 from corpusmill.stages.remove_repeated_lines import RemoveRepeatedLines, without_repeats
+from corpusmill.stages.text_buffers import text_buffers
 
 LONG = "Subscribe to our newsletter for weekly updates."
 TEXTS = st.lists(st.sampled_from(["ab", "AB ", "abc", "a  b", "", " ", "\n", "\n\n", "\t", "\r\n"]), max_size=20).map(
@@ -94,3 +96,51 @@ def test_hostile_text_is_linear() -> None:
 def test_settings_are_validated() -> None:
     with pytest.raises(RecipeError, match="maximum_share"):
         RemoveRepeatedLines(maximum_share=1.5)
+
+
+PIECES = st.sampled_from(
+    [
+        *"aAbßẞſsSkKK\u212aİiıςσΣĳﬁև\u0345\u1e9bÅ\u212b水я Я\t\xa0\u3000\x1f\x85\u2028\r",
+        "ss",
+        "SS",
+        "fi",
+        "\n",
+        "\n",
+        "\n",
+        "  ",
+    ]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(texts=st.lists(st.lists(PIECES, max_size=24).map("".join), min_size=1, max_size=5), minimum=st.integers(1, 4))
+def test_the_guard_misses_no_repeat(texts: list[str], minimum: int) -> None:
+    guard = RemoveRepeatedLines(minimum_characters=minimum).guard()
+    assert guard is not None
+    for text, busy in zip(texts, guard(text_buffers(pa.array(texts, pa.large_string()))).tolist(), strict=True):
+        repeats = without_repeats(text, minimum)[1]
+        assert busy or not repeats
+        if not busy:
+            assert not without_repeats(text, minimum, anywhere=False)[1]
+
+
+def test_the_guard_passes_over_ordinary_texts() -> None:
+    guard = RemoveRepeatedLines().guard()
+    assert guard is not None
+    texts = [
+        "\n".join(f"Line {number} of the story of the mill, again and again." for number in range(300)),
+        "",
+        "{\n}\n{\n}\n",
+    ]
+    texts += [f"Straße und Fluß, eine lange Zeile ohne Ende.\n{number}" for number in range(3)]
+    texts += [
+        f"{LONG}\nno\n{LONG.upper()}",
+        "Die STRASSE am Rand des alten Dorfes.\ndie  Straße am Rand des alten Dorfes.",
+    ]
+    assert guard(text_buffers(pa.array(texts, pa.large_string()))).tolist() == [False] * 6 + [True] * 2
+
+
+def test_paragraphs_and_hosts_have_no_guard() -> None:
+    for stage in (RemoveRepeatedLines(unit="paragraph"), RemoveRepeatedLines(scope="host")):
+        assert stage.guard() is None
+        assert stage.kernels == ()
