@@ -28,6 +28,7 @@ __all__ = [
     "Apply",
     "BatchFunction",
     "CorpusStage",
+    "CountingFunction",
     "DocumentStage",
     "Guard",
     "Index",
@@ -49,6 +50,14 @@ Guard = Callable[[TextBuffers], npt.NDArray[np.bool_]]
 """Says of each text of a batch whether a stage has anything to do with it."""
 
 
+@runtime_checkable
+class CountingFunction(Protocol):
+    """An opened stage that counts what it does beyond verdicts."""
+
+    def take_counts(self) -> dict[str, int]:
+        """Return what it counted since this was called last, by name."""
+
+
 def _kind(class_name: str) -> str:
     """Return the snake_case name under which recipes and reports know a class."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", class_name).lower()
@@ -63,6 +72,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Name and type of every value that this stage measures; each becomes a column (see `signal_column`)."""
     version: ClassVar[int] = 1
     """Raised when the output of the stage changes for the same settings; part of a run's fingerprint."""
+    same_output: ClassVar[frozenset[str]] = frozenset()
+    """Settings from which nothing follows but time and memory; they are no part of the fingerprint."""
 
     def __post_init__(self) -> None:
         """Validate settings that were given in Python as strictly as those read from a recipe."""

@@ -193,6 +193,23 @@ def _index() -> None:
         index.resolve(keys, first, lambda *_: True)
 
 
+def _encode() -> None:
+    import pyarrow as pa
+
+    from corpusmill.stages.kernels.tokens import join, look, samples
+    from corpusmill.stages.text_buffers import text_buffers
+    from corpusmill.stages.tokenize import frame_ids
+    from corpusmill.stages.tokenizer_engines import Encoded
+
+    buffers = text_buffers(pa.array(["one"]))
+    found, chosen, table = np.zeros(1, np.uint8), np.zeros(1, np.bool_), np.zeros(0x110000, np.uint8)
+    look(*buffers, table, table[: 0x110000 // 64], found)
+    samples(*buffers, np.uint64(0), np.zeros(1, np.uint64), chosen)
+    join(*buffers, chosen, np.frombuffer(b" ", np.uint8), found)
+    for ids, type_ in ((np.uint8, pa.uint16()), (np.uint32, pa.int32()), (np.uint32, pa.uint16())):
+        frame_ids(Encoded(np.zeros(3, ids), buffers.starts, buffers.ends), 0, 0, type_)
+
+
 _PARTS = {
     "html_read": _Part("html_tokens:tokenize", 6, _read),
     "html_find": _Part("html_select:complete_rows", 6.5, _find),
@@ -201,6 +218,7 @@ _PARTS = {
     "html_declare": _Part("html_declared:declared_shares", 2, _declare),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
+    "tokens": _Part("tokens:frame", 4, _encode),
 }
 
 _ready: set[str] = set()
