@@ -25,7 +25,26 @@ _BATCH = 1_000
 _WHITE = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u180e\u2000\u2003\u2009\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
 _MARKS = "\u0300\u0301\u0308\u0323\u0327\u0334\u0338\u0345\u0591\u064b\u0651\u093c\u094d\u0e31\u0e48\u1ab0\u20d0\u3099\ufe0f\u200d"
 _ODD = "ſKßİıŉǅﬁﬀªº²½٣߀𝟘Ⅷ中文日本語한국어ไทยहिन्दीעבריתالعربيةʕ\u0295\U00016ea4\u088f\ua7ce\U0001f468\U0001f3fd\U0001f1e9\U000e0041\U0010fffe"
-_WORDS = ["'s", "'S", "'ll", "'LL", "'re", "'ve", "'d", "'", "’s", "\r\n", "\n\n", "/", "//", "...", "?!", "1", "1234", "HTTPServer"]
+_WORDS = [
+    "'s",
+    "'S",
+    "'ll",
+    "'LL",
+    "'re",
+    "'ve",
+    "'d",
+    "'",
+    "’s",
+    "\r\n",
+    "\n\n",
+    "/",
+    "//",
+    "...",
+    "?!",
+    "1",
+    "1234",
+    "HTTPServer",
+]
 
 
 def strings(count: int, vocabulary: list[str], special: list[str], seed: int) -> Iterator[str]:
@@ -38,7 +57,11 @@ def strings(count: int, vocabulary: list[str], special: list[str], seed: int) ->
             return chr(dice.randrange(0x180))
         if kind < 0.7:
             return chr(dice.randrange(0x180, 0xD800))
-        return chr(dice.randrange(0xE000, 0x10000) if kind < 0.8 else dice.randrange(0x10000, 0x32000 if kind < 0.95 else 0x110000))
+        return chr(
+            dice.randrange(0xE000, 0x10000)
+            if kind < 0.8
+            else dice.randrange(0x10000, 0x32000 if kind < 0.95 else 0x110000)
+        )
 
     kinds = [
         code_point,
@@ -115,7 +138,9 @@ def main() -> None:
         reference = Tokenize(**settings, engine="tokenizers").open()
         tokenizer = load_tokenizer(path)
         special = [token.content for token in tokenizer.get_added_tokens_decoder().values()] or ["<|endoftext|>"]
-        vocabulary = [text for text in map(tokenizer.decode, ([id_] for id_ in sorted(tokenizer.get_vocab().values()))) if text]
+        vocabulary = [
+            text for text in map(tokenizer.decode, ([id_] for id_ in sorted(tokenizer.get_vocab().values()))) if text
+        ]
         made = strings(arguments.strings, vocabulary, special, arguments.seed)
         wrong += compare(f"{Path(path).stem}, strings", engine, reference, batches(made))
         for file in arguments.texts:

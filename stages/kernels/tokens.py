@@ -105,9 +105,7 @@ def samples(data: Any, starts: Any, ends: Any, limit: np.uint64, draws: Any, fou
 
 @bare_kernel
 def join(data: Any, starts: Any, ends: Any, taken: Any, separator: Any, out: Any) -> int:
-    """Write the texts that are *taken* into *out*, each with *separator* behind it (also where one is left out), and return
-    how many bytes that are.
-    """
+    """Write the texts that are *taken* into *out*, with *separator* behind each, also where one is left out; return the bytes."""
     at = np.uint64(0)
     for row in range(starts.size):
         if taken[row]:
