@@ -4,8 +4,8 @@
     python benchmarks/tokenization.py tokenizer.json english=english.parquet --memory 64MB 256MB 4GB
 
 The loop is what most scripts do: `encode_batch` on 256 texts, the end of text appended to each list of ids, `pq.write_table` as
-pyarrow has it by default. It gets the first 2 MB of each file, all else the first `--megabytes`. CPU time (user and system) of one
-process with one thread, medians. Each round begins with a new engine, so with empty caches; opening one is in no figure but
+pyarrow has it by default. It gets the first 2 MB of each file, all else the first `--megabytes`. CPU time (user and system) of
+one process with one thread, medians. Each round begins with a new engine, so with empty caches; opening one is in no figure but
 "open": each worker does it once. "without the guard" is the same code with nothing looked at and nothing compared. Writing is
 measured by itself as well: the same ids, by our writer and by pyarrow. (Called tokenize.py it would hide a module of Python.)
 """

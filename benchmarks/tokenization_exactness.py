@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,7 +23,10 @@ from corpusmill.stages.tokenize import TokenizeBatches, load_tokenizer
 
 _BATCH = 1_000
 _WHITE = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u180e\u2000\u2003\u2009\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"
-_MARKS = "\u0300\u0301\u0308\u0323\u0327\u0334\u0338\u0345\u0591\u064b\u0651\u093c\u094d\u0e31\u0e48\u1ab0\u20d0\u3099\ufe0f\u200d"
+_MARKS = (
+    "\u0300\u0301\u0308\u0323\u0327\u0334\u0338\u0345\u0591\u064b\u0651\u093c\u094d\u0e31\u0e48\u1ab0\u20d0\u3099"
+    "\ufe0f\u200d"
+)
 _ODD = (
     "ſKßİıŉǅﬁﬀªº²½٣߀𝟘Ⅷ中文日本語한국어ไทยहिन्दीעבריתالعربيةʕ"
     "\U00016ea4\u088f\ua7ce\U0001f468\U0001f3fd\U0001f1e9\U000e0041\U0010fffe"
@@ -50,7 +53,7 @@ def strings(count: int, vocabulary: list[str], special: list[str], seed: int) ->
             else dice.randrange(0x10000, 0x32000 if kind < 0.95 else 0x110000)
         )
 
-    kinds = [
+    kinds: list[Callable[[], str]] = [
         code_point,
         lambda: dice.choice(vocabulary),
         lambda: dice.choice(_WORDS),

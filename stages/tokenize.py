@@ -198,7 +198,8 @@ def frame_ids(encoded: Encoded, begin: int | None, end: int | None, type_: pa.Da
     if offsets[-1] > np.iinfo(np.int32).max:
         raise OverflowError("a batch of documents has more than 2,147,483,647 tokens")
     out = np.empty(int(offsets[-1]), type_.to_pandas_dtype())
-    frame(*map(_read_only, encoded), -1 if begin is None else begin, -1 if end is None else end, out)
+    ids, starts, ends = map(_read_only, encoded)
+    frame(ids, starts, ends, -1 if begin is None else begin, -1 if end is None else end, out)
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(out), type=_list_of(type_))
 
 

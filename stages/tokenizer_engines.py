@@ -320,7 +320,7 @@ def _with_separator(config: dict[str, Any]) -> tuple[str, int]:
     """
     id_ = max([*config["model"]["vocab"].values(), *(token["id"] for token in config["added_tokens"])]) + 1
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    parts = {"version": "1.0", "added_tokens": [{"id": id_, "content": _SEPARATOR, **flags}]}
+    parts: dict[str, Any] = {"version": "1.0", "added_tokens": [{"id": id_, "content": _SEPARATOR, **flags}]}
     parts |= {name: config.get(name) for name in ("normalizer", "pre_tokenizer", "model")}
     return json.dumps(parts), id_
 

@@ -102,10 +102,10 @@ def opened(folder: Path) -> Callable[..., TokenizeBatches]:
     return open_
 
 
-def ids_of(run: TokenizeBatches, texts: list[str | None] | pa.Array) -> list[list[int]]:
-    return run(pa.record_batch({"text": texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())}))[
-        0
-    ]["input_ids"].to_pylist()  # type: ignore[no-any-return]
+def ids_of(run: TokenizeBatches, texts: list[str | None] | list[str] | pa.Array) -> list[list[int]]:
+    column = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
+    ids: list[list[int]] = run(pa.record_batch({"text": column}))[0]["input_ids"].to_pylist()
+    return ids
 
 
 PIECES = st.sampled_from(
@@ -292,7 +292,12 @@ def test_an_engine_whose_caches_are_full_is_replaced(folder: Path, monkeypatch: 
     made: list[int] = []
     grown = itertools.count(0, 10)
     loaded = tokenizer_engines._loaded
-    monkeypatch.setattr(tokenizer_engines, "_loaded", lambda text: made.append(1) or loaded(text))
+
+    def load(text: str) -> Any:
+        made.append(1)
+        return loaded(text)
+
+    monkeypatch.setattr(tokenizer_engines, "_loaded", load)
     monkeypatch.setattr(tokenizer_engines, "_resident", lambda: next(grown))
     run = Tokenize(tokenizer=str(folder / "gpt2.json"), cache_memory="4B", compared_share=0.0).open()
     before = len(made)
