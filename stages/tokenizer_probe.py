@@ -1,15 +1,15 @@
 r"""Where two tokenization engines may read one `tokenizer.json` differently: found by asking both, before any text is.
 
 Both split text by the pattern of the tokenizer, but each with the Unicode of its own: what is a letter to one is an unassigned
-code point to the other (gigatoken 0.10 beside tokenizers 0.23: 4,847 code points), and a text with one of those gets other ids.
+code point to the other (gigatoken 0.10 beside tokenizers 0.23: 4,657 code points), and a text with one of those gets other ids.
 Here every code point is asked for, with letters, digits, punctuation, white space and itself beside it, through a vocabulary that
 shows where a text was split: any two characters that stay together become one token. gigatoken is asked for all 1.1 million.
 tokenizers would take a minute for that; it is asked for five of each class that its pattern can tell apart (`\p{L}`, `\s`, …),
 and must answer alike for all of them.
 
 Then both encode the vocabulary itself, entry by entry and thrown together at random: merges that one of them reads in another
-order show there. All of it takes 5 s of one processor: 4 once for each way to split and versions, 1 for each vocabulary. What is found is kept
-where compiled kernels are.
+order show there. All of it takes 5 s of one processor: 4 once for each way to split and versions, 1 for each vocabulary. What is
+found is kept where compiled kernels are.
 """
 
 from __future__ import annotations
