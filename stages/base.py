@@ -104,6 +104,10 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Build the worker-side function. Everything expensive happens here, once per worker."""
         raise NotImplementedError
 
+    def open_for_call(self) -> BatchFunction:
+        """Return what `open` builds; a stage for which that takes long may keep it from one call to the next."""
+        return self.open()
+
     def resources(self) -> tuple[str, ...]:
         """Return the paths of files whose contents shape the output; their hashes join the run's fingerprint."""
         return ()
@@ -119,7 +123,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 f"{self.kind} takes an Arrow RecordBatch or Table, not {type(batch).__name__}; "
                 "with datasets, call .with_format('arrow') before map"
             )
-        run = self.open()
+        run = self.open_for_call()
         if isinstance(batch, pa.RecordBatch):
             return run(batch)
         # Documents that are compared with each other must lie in one batch; others need not be copied together.

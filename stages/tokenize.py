@@ -7,6 +7,7 @@ because a page that explains `<|endoftext|>` must not end a document.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -104,6 +105,10 @@ class Tokenize(Stage, frozen=True, kw_only=True):
             self._engine(tokenizer), begin, self._end_id(tokenizer), token_type(tokenizer.get_vocab_size())
         )
 
+    def open_for_call(self) -> TokenizeBatches:
+        """Return what `open` builds, kept as long as the file stays as it is: `map_batches` calls a stage for every batch."""
+        return _opened(self, tuple(_state(path) for path in self.resources()))
+
     def choice(self) -> Choice:
         """Return which engine `open` would take, and why."""
         return self._engine(self.load()).choice
@@ -158,6 +163,20 @@ class Tokenize(Stage, frozen=True, kw_only=True):
             f"tokenize: {self.tokenizer} has no token {' or '.join(map(repr, candidates))} to {place} documents with; "
             f"set tokenize.{place}_token to one of its tokens, or {way_out}"
         )
+
+
+@functools.lru_cache(maxsize=2)
+def _opened(stage: Tokenize, _: tuple[tuple[int, int], ...]) -> TokenizeBatches:
+    return stage.open()
+
+
+def _state(path: str) -> tuple[int, int]:
+    """Return the size and the time of change of a file."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return 0, 0  # opening it says what is wrong
+    return found.st_size, found.st_mtime_ns
 
 
 class TokenizeBatches:

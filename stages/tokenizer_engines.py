@@ -163,6 +163,10 @@ class _Gigatoken:
         added = {token["content"] for token in config["added_tokens"]}
         as_text = {token["content"] for token in config["added_tokens"] if token["special"]}
         self._tokens_in_text = sorted(added - as_text if tokenizer.encode_special_tokens else added)
+        if config["normalizer"] and any(
+            token["normalized"] for token in config["added_tokens"] if token["content"] in self._tokens_in_text
+        ):
+            raise _UnsupportedError("it looks for added tokens in normalized text")
         self._text, self._separator_id = _with_separator(config)
         self._load()
         versions = f"gigatoken {version('gigatoken')}, tokenizers {version('tokenizers')}"

@@ -189,6 +189,24 @@ def test_added_tokens_that_are_not_special_are_found_in_text(folder: Path, tmp_p
     assert run.take_counts() == {"gigatoken": 1, "tokenizers": 3, "compared": 1}
 
 
+def test_added_tokens_of_normalized_text_are_left_to_the_reference(folder: Path) -> None:
+    tokenizer = load_tokenizer(str(folder / "qwen2.json"))
+    tokenizer.add_tokens([AddedToken("Kmill", normalized=True)])
+    choice = open_engine(tokenizer, "auto", cache_memory=1 << 28, compared_share=0.0).choice
+    assert "looks for added tokens in normalized text" in choice.reason
+
+
+def test_calls_keep_a_stage_open_until_its_file_changes(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_bytes((folder / "gpt2.json").read_bytes())
+    stage, table = Tokenize(tokenizer=str(path)), pa.table({"text": ["the mill"]})
+    assert stage.open_for_call() is stage.open_for_call()
+    first = stage(table)
+    path.write_bytes((folder / "bytes.json").read_bytes())
+    assert stage(table)["input_ids"].to_pylist() == [[*b"the mill", 256]]
+    assert first["input_ids"].to_pylist() != [[*b"the mill", 256]]
+
+
 def changed(path: Path, change: Callable[[dict[str, Any]], object]) -> Any:
     config = json.loads(path.read_text())
     change(config)
