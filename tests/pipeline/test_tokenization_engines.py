@@ -20,6 +20,7 @@ from corpusmill.schemas import EngineMismatchError
 from corpusmill.schemas.manifest import EngineDistrusted, Manifest, SegmentRecord
 from corpusmill.stages import Tokenize, tokenizer_engines
 from corpusmill.stages.tokenize import train_tokenizer
+from corpusmill.summary import ids_by, summary
 from support import SMALL_STEPS, prose, stop_after
 
 QUIRK = "xyzzy"
@@ -86,6 +87,10 @@ def test_the_engine_is_said_recorded_and_counted(trained: bool, crawl: Path, tok
     assert manifest.tokenizer["documents"]["gigatoken"] == manifest.tokenizer["compared"] == 40
     assert manifest.tokenizer["mismatches"] == 0
     assert any(text.startswith("info: tokenize: ids by gigatoken") for text in progress.said)
+    said = "ids by gigatoken {} (texts with any of".format(manifest.versions["gigatoken"])
+    assert said in summary(tmp_path / "out", manifest)
+    assert said in (tmp_path / "out" / "report.html").read_text()
+    assert "documents: gigatoken 40; 40 compared with tokenizers" in ids_by(manifest)
     footer = pq.read_schema(next((tmp_path / "out" / "shards").glob("*"))).metadata
     assert footer[b"corpusmill.tokenizer_engine"].startswith(b"gigatoken ")
     assert footer[b"corpusmill.tokenizer_reference"].startswith(b"tokenizers ")
@@ -114,7 +119,7 @@ def test_another_engine_may_go_on_where_one_stopped(crawl: Path, tokenizer: Path
     assert audit(tmp_path / "out").ok
 
 
-@pytest.mark.parametrize("stop", [None, 30])
+@pytest.mark.parametrize("stop", [None, 20, 30])
 def test_after_a_mismatch_all_ids_are_those_of_the_reference(
     stop: int | None, crawl: Path, tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +128,7 @@ def test_after_a_mismatch_all_ids_are_those_of_the_reference(
     lie(monkeypatch)
     progress = Listening()
     out = tmp_path / "out"
-    if stop is not None:  # in the middle, with shards written
+    if stop is not None:  # in the middle, before the mismatch or after it: planning goes on at its own pace
         with monkeypatch.context() as patch:
             stop_after(patch, stop)
             with pytest.raises(KeyboardInterrupt):
@@ -133,6 +138,7 @@ def test_after_a_mismatch_all_ids_are_those_of_the_reference(
     assert manifest.tokenizer is not None
     assert (manifest.tokenizer["mismatches"], manifest.tokenizer["engine"]) == (1, "tokenizers")
     assert manifest.tokenizer["documents"] == {"tokenizers": 40}
+    assert "MISMATCHES 1, after which all was made again by tokenizers" in ids_by(manifest)
     assert rows(out) == rows(tmp_path / "exact")
     assert {p.name for p in (out / "shards").iterdir()} == {p.name for p in (tmp_path / "exact" / "shards").iterdir()}
     assert manifest == read_manifest(out)
