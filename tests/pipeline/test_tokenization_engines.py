@@ -132,7 +132,7 @@ def test_after_a_mismatch_all_ids_are_those_of_the_reference(
         with monkeypatch.context() as patch:
             stop_after(patch, stop)
             with pytest.raises(KeyboardInterrupt):
-                ran(crawl, out, *settings)
+                ran(crawl, out, *settings, progress=progress)
     manifest = ran(crawl, out, *settings, progress=progress)
     assert any(text.startswith("warning: tokenize: gigatoken gave other ids") for text in progress.said)
     assert manifest.tokenizer is not None
