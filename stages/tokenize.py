@@ -68,7 +68,7 @@ class Tokenize(Stage, frozen=True, kw_only=True):
     own document, or begin a turn of a dialogue."""
     engine: EngineName = "auto"
     """`auto` takes gigatoken where it gives the ids of `tokenizers` (18 to 66 times as fast as the usual loop, from text to
-    shard), and `tokenizers` for all else; the other two insist. The ids are the same, so this is not part of a run's fingerprint."""
+    shard), and `tokenizers` for all else; the other two insist. The ids are the same, so the fingerprint does not know it."""
     cache_memory: str = "256MB"
     """Memory that the caches of an engine may take in each worker. With less than 64MB they are emptied all the time."""
     compared_share: Annotated[float, Meta(ge=0, le=1)] = 0.0005
