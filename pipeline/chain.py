@@ -82,13 +82,17 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
             for name in dropping
         ]
 
-    def with_tokenizer(self, path: str) -> Chain:
-        """Return the chain with the tokenizer at *path* in place of the one that the recipe names."""
+    def with_tokenizer(self, path: str, *, distrusted: bool = False) -> Chain:
+        """Return the chain with the tokenizer at *path* in place of the one that the recipe names.
+
+        Where fast engines are *distrusted* it is read by the reference alone.
+        """
 
         def replaced(named: NamedStage) -> NamedStage:
             if not isinstance(named.stage, Tokenize):
                 return named
-            return NamedStage(named.name, msgspec.structs.replace(named.stage, tokenizer=path))
+            engine = "tokenizers" if distrusted else named.stage.engine
+            return NamedStage(named.name, msgspec.structs.replace(named.stage, tokenizer=path, engine=engine))
 
         segments = tuple(
             msgspec.structs.replace(segment, stages=tuple(replaced(named) for named in segment.stages))

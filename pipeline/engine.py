@@ -51,8 +51,12 @@ class Engine:
         self.last = len(chain.segments) - 1
         self.run_id = uuid.uuid4().hex
         self.signals = pa.schema(chain.signal_fields())
-        self.segments = chain.with_tokenizer(str(root / "tokenizer.json")).segments  # as workers run them
-        self.gates: list[Gate] = [open_gate(gate, number, root, journal) for number, gate in enumerate(chain.gates)]
+        self.segments = chain.with_tokenizer(  # as workers run them
+            str(root / "tokenizer.json"), distrusted=journal.engine_distrusted
+        ).segments
+        self.gates: list[Gate] = [
+            open_gate(gate, number, root, journal, progress.message) for number, gate in enumerate(chain.gates)
+        ]
 
     def restore(self) -> None:
         """Let the gates go on with what they saved, as far as it fits the journal."""

@@ -6,7 +6,7 @@ it resolved; the tokenizer's gate holds the first splits until their text is eno
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 
 from corpusmill.chain import NamedStage
 from corpusmill.corpus_gate import CorpusGate, Passed
-from corpusmill.journal import Journal, write_atomically
-from corpusmill.schemas.manifest import SegmentRecord, TokenizerMade
+from corpusmill.journal import Journal
+from corpusmill.put_tokenizer import put_tokenizer, record_engine
+from corpusmill.schemas.manifest import SegmentRecord
 from corpusmill.schemas.sizes import parse_size
-from corpusmill.stages.tokenize import Tokenize, tokenizer_hash, train_tokenizer
+from corpusmill.stages.tokenize import Tokenize, train_tokenizer
 
 __all__ = ["Gate", "open_gate"]
 
@@ -42,19 +43,19 @@ class Gate(Protocol):
         """Return what is worth telling of all documents so far (see `CorpusFacts`)."""
 
 
-def open_gate(named: NamedStage, segment: int, root: Path, journal: Journal) -> Gate:
-    """Return the gate behind *segment*, for a corpus stage or a tokenizer that is to be trained."""
+def open_gate(named: NamedStage, segment: int, root: Path, journal: Journal, tell: Callable[[str], object]) -> Gate:
+    """Return the gate behind *segment*, for a corpus stage or a tokenizer that is to be trained; *tell* is given messages."""
     if named.stage.ordered is not None:
         return CorpusGate(named, segment, root)
-    return _TrainingGate(named.stage, root, journal)
+    return _TrainingGate(named.stage, root, journal, tell)
 
 
 class _TrainingGate:
-    def __init__(self, settings: Tokenize, root: Path, journal: Journal) -> None:
+    def __init__(self, settings: Tokenize, root: Path, journal: Journal, tell: Callable[[str], object]) -> None:
         self._settings = settings
         self._root = root
         self._journal = journal
-        self._path = root / "tokenizer.json"
+        self._tell = tell
         self._wanted = parse_size(settings.sample_size)
         self._held: list[SegmentRecord] = []
         self._bytes = 0
@@ -72,12 +73,8 @@ class _TrainingGate:
 
     def finish(self) -> Passed:
         if not self._trained and self._bytes:  # a batch that kept nothing leaves the training to the next one
-            tokenizer: Any = train_tokenizer(self._sample(), self._settings)
-            with write_atomically(self._path) as temporary:
-                tokenizer.save(str(temporary))
-            self._journal.append(
-                TokenizerMade(sha256=tokenizer_hash(self._path), vocabulary_size=tokenizer.get_vocab_size())
-            )
+            put_tokenizer(train_tokenizer(self._sample(), self._settings), self._root, self._journal)
+            record_engine(self._settings, self._root, self._journal, self._tell)
             self._trained = True
         held, self._held = self._held, []
         return [(record.split, None) for record in held]

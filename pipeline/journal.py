@@ -19,6 +19,8 @@ import msgspec
 from corpusmill.schemas import LockedError, OutputMismatchError
 from corpusmill.schemas.manifest import (
     CorpusFacts,
+    EngineChosen,
+    EngineDistrusted,
     InputsMoved,
     RecipeAccepted,
     RunFinished,
@@ -47,6 +49,8 @@ Event = (
     | SplitPlanned
     | InputsMoved
     | TokenizerMade
+    | EngineChosen
+    | EngineDistrusted
     | SegmentRecord
     | ShardRecord
     | CorpusFacts
@@ -124,6 +128,16 @@ class Journal:
         return next((event.sha256 for event in self.events if isinstance(event, TokenizerMade)), None)
 
     @property
+    def engine(self) -> EngineChosen | None:
+        """What makes the ids of the output now."""
+        return next((event for event in reversed(self.events) if isinstance(event, EngineChosen)), None)
+
+    @property
+    def engine_distrusted(self) -> bool:
+        """Whether an engine was found to give other ids than its reference."""
+        return any(isinstance(event, EngineDistrusted) for event in self.events)
+
+    @property
     def recipe_in_force(self) -> RunStarted | RecipeAccepted | None:
         """The event that says which recipe the output is written with now."""
         return next((e for e in reversed(self.events) if isinstance(e, RunStarted | RecipeAccepted)), None)
@@ -141,9 +155,27 @@ class Journal:
 
     def withdraw(self, splits: Container[int]) -> None:
         """Take back what was recorded of *splits*, as if no work had been done on them."""
-        self.events = [e for e in self.events if not (isinstance(e, SegmentRecord) and e.split in splits)]
+        self._rewrite([e for e in self.events if not (isinstance(e, SegmentRecord) and e.split in splits)])
+
+    def begin_again(self, why: EngineDistrusted) -> None:
+        """Take back all that was done since the last finished batch, its shards too, and record *why*: at once or not at all.
+
+        No manifest has named those shards yet. The plan and the tokenizer stay.
+        """
+        finished = self.finished_runs
+        mine = {e.index for e in self.events if isinstance(e, SplitPlanned) and e.batch >= finished}
+
+        def done(event: Event) -> bool:
+            if isinstance(event, ShardRecord):
+                return event.splits[0] in mine
+            return isinstance(event, SegmentRecord) and event.split in mine
+
+        self._rewrite([*(event for event in self.events if not done(event)), why])
+
+    def _rewrite(self, events: list[Event]) -> None:
         with write_atomically(self._path) as temporary:
-            temporary.write_bytes(b"".join(msgspec.json.encode(event) + b"\n" for event in self.events))
+            temporary.write_bytes(b"".join(msgspec.json.encode(event) + b"\n" for event in events))
+        self.events = events
 
     def forget(self) -> None:
         """Remove the journal: nothing that it named counts any more."""

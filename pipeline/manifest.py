@@ -20,6 +20,8 @@ from corpusmill.schemas.inputs import SkippedFile
 from corpusmill.schemas.manifest import (
     CorpusFacts,
     DocumentCounts,
+    EngineChosen,
+    EngineDistrusted,
     Manifest,
     RecipeAccepted,
     RunFinished,
@@ -66,7 +68,7 @@ def compile_manifest(
         recipe=force.recipe,
         fingerprint=force.fingerprint,
         versions=force.versions,
-        tokenizer=_tokenizer(events),
+        tokenizer=_tokenizer(events, records),
         runs=[
             _run(start, len(splits), mine, ends[at] if at < len(ends) else None)
             for at, (start, (splits, mine)) in enumerate(zip(starts, by_batch(events), strict=True))
@@ -139,11 +141,26 @@ def _added(tables: Any) -> dict[str, int]:
     return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _tokenizer(events: Sequence[Event]) -> dict[str, Any] | None:
+def _tokenizer(events: Sequence[Event], records: Sequence[SegmentRecord]) -> dict[str, Any] | None:
+    """Return what is known of the tokenizer, and of what made its ids: `compared` documents were tokenized by two engines."""
     made = [event for event in events if isinstance(event, TokenizerMade)]
     if not made:
         return None
-    return {"path": "tokenizer.json", "sha256": made[0].sha256, "vocabulary_size": made[0].vocabulary_size}
+    documents = _added(record.engines for record in records)
+    compared = documents.pop("compared", 0)
+    chosen = [event for event in events if isinstance(event, EngineChosen)]
+    distrusted = [event for event in events if isinstance(event, EngineDistrusted)]
+    return {
+        "path": "tokenizer.json",
+        "sha256": made[0].sha256,
+        "vocabulary_size": made[0].vocabulary_size,
+        "engine": chosen[-1].engine if chosen else None,
+        "engine_version": chosen[-1].version if chosen else None,
+        "engine_reason": chosen[-1].reason if chosen else None,
+        "documents": documents,
+        "compared": compared,
+        "mismatches": len(distrusted),
+    }
 
 
 def _run(start: RunStarted, splits: int, read: Sequence[SegmentRecord], end: RunFinished | None) -> dict[str, Any]:

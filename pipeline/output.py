@@ -193,7 +193,15 @@ def _other_versions(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str,
 
 def _by_stage(table: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recipe table with each stage under the name by which `--set` knows it."""
-    stages = table["stage"]
+    kinds = known_stages()
+    stages = [
+        {
+            name: value
+            for name, value in stage.items()
+            if stage["kind"] not in kinds or name not in kinds[stage["kind"]].same_output
+        }
+        for stage in table["stage"]
+    ]
     rest = {key: value for key, value in table.items() if key not in {"name", "description", "source", "stage"}}
     return rest | dict(zip(numbered([stage["kind"] for stage in stages]), stages, strict=True))
 

@@ -115,9 +115,14 @@ def recipe_table(recipe: Recipe) -> dict[str, Any]:
 def fingerprint(recipe: Recipe) -> str:
     """Return the hash of all that decides what a run writes, but for the inputs and the versions of libraries.
 
-    It covers every setting, the version of every stage, and the contents of the files that stages name.
+    It covers every setting from which any of it follows, the version of every stage, and the contents of the files that stages
+    name.
     """
     table = recipe_table(recipe)
+    table["stage"] = [
+        {name: value for name, value in settings.items() if name not in stage.same_output}
+        for stage, settings in zip(recipe.stages, table["stage"], strict=True)
+    ]
     for text in ("name", "description", "source"):  # words about a recipe change nothing
         del table[text]
     parts = [table, list(stage_identities(recipe).items())]

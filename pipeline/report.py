@@ -15,7 +15,7 @@ from corpusmill.journal import write_atomically
 from corpusmill.readable import rate, shown, spoken
 from corpusmill.schemas.manifest import GroupRates, Manifest
 from corpusmill.side_tables import examples, quarantined, signals
-from corpusmill.summary import budget, reasons, speed, stage_rate
+from corpusmill.summary import budget, ids_by, reasons, speed, stage_rate
 
 __all__ = ["write_report"]
 
@@ -59,7 +59,7 @@ def _page(root: Path, manifest: Manifest) -> Iterator[str]:
     name = escape(str(manifest.recipe["name"]))
     yield f"</div><p>Recipe <code>{name}</code>, fingerprint <code>{manifest.fingerprint[:16]}</code>."
     if manifest.tokens:
-        yield f" {manifest.tokens:,} tokens are {budget(manifest.tokens)}."
+        yield f" {manifest.tokens:,} tokens are {budget(manifest.tokens)}. {escape(ids_by(manifest))}."
     yield "</p><h2>Funnel</h2>"
     yield _table(["stage", "#in", "#dropped", "#kept", "", "#CPU s", "#MB/s"], _funnel(manifest))
     yield f"<p>{escape(speed(manifest))}. MB/s of a stage: bytes that went in per CPU second.</p>"

@@ -22,19 +22,19 @@ from corpusmill.chain import Chain, NamedStage, cut
 from corpusmill.discover import Discovery, discover
 from corpusmill.engine import Engine
 from corpusmill.executors import open_executor
-from corpusmill.journal import Journal, OutputLock, by_batch, write_atomically
+from corpusmill.journal import Journal, OutputLock, by_batch
 from corpusmill.manifest import compile_manifest, write_manifest
 from corpusmill.output import LOCK, check_ours, check_recorded, check_same_recipe, distrust_spills, remove_ours, sweep
 from corpusmill.planning import split_of, unread_files
 from corpusmill.progress import NoProgress, Progress
+from corpusmill.put_tokenizer import put_tokenizer, record_engine
 from corpusmill.recipe import fingerprint
 from corpusmill.report import write_report
-from corpusmill.schemas import RecipeError
-from corpusmill.schemas.manifest import Manifest, RunFinished, TokenizerMade
+from corpusmill.schemas import EngineMismatchError, RecipeError
+from corpusmill.schemas.manifest import EngineDistrusted, Manifest, RunFinished
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.stages import Pack, StripHtml, Tokenize
 from corpusmill.stages.compile_ahead import compile_ahead, not_compiled, processors
-from corpusmill.stages.tokenize import tokenizer_hash
 
 __all__ = ["check_chain", "library_versions", "run"]
 
@@ -53,6 +53,7 @@ _LIBRARIES = (
     "langdetect",
     "datasketch",
     "tokenizers",
+    "gigatoken",
     "ahocorasick-rs",
     "xxhash",
 )
@@ -94,6 +95,31 @@ def run(
     if workers < 1:
         raise RecipeError(f"workers must be at least 1, not {workers}")
     root = Path(output).resolve()
+    arguments = (recipe, inputs, root, workers, executor, progress)
+    try:
+        return _run(*arguments, restart=restart, accept_new_versions=accept_new_versions)
+    except EngineMismatchError as error:  # the journal knows, and has taken back what was done
+        progress.message(f"{error}; beginning again, with tokenizers", "warning")
+        return _run(*arguments, restart=False, accept_new_versions=accept_new_versions)
+
+
+def _run(
+    recipe: Recipe,
+    inputs: Sequence[str | os.PathLike[str]],
+    root: Path,
+    workers: int,
+    executor: str | None,
+    progress: Progress,
+    *,
+    restart: bool,
+    accept_new_versions: bool,
+) -> Manifest:
+    """Go on with the output at *root*, or begin it.
+
+    Raises:
+        EngineMismatchError: the work on this batch was taken back, because its ids cannot be trusted.
+
+    """
     with open_executor(executor, workers, recipe.limits) as pool:
         if restart or not (root / "state" / "journal.jsonl").exists():
             pool.start()  # there will be work: let the processes start while everything is checked
@@ -129,7 +155,7 @@ def run(
                 progress.message("nothing is new since the last run")
             else:
                 pool.start()
-            _put_tokenizer(root, chain, journal)
+            _put_tokenizer(root, chain, journal, progress)
             engine = Engine(
                 root,
                 recipe,
@@ -143,8 +169,10 @@ def run(
             )
             try:
                 _work(engine, journal, workers)
-            except BaseException:
+            except BaseException as error:
                 pool.shutdown(cancel_futures=True)  # what workers are doing is done again by the next run
+                if isinstance(error, EngineMismatchError):
+                    _distrust(journal, error)
                 raise
             sweep(root, journal)
             manifest = compile_manifest(journal.events, found.skipped, removed)
@@ -158,9 +186,8 @@ def library_versions() -> dict[str, str]:
     versions = {
         "corpusmill": __version__,
         "python": platform.python_version(),
-        **{name: version(name) for name in _LIBRARIES},
     }
-    for name in _EXTRAS:
+    for name in (*_LIBRARIES, *_EXTRAS):
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
     return versions
@@ -227,15 +254,25 @@ def _nothing_to_read(inputs: Sequence[Any], found: Discovery) -> str:
     return "\n".join([first, *lines])
 
 
-def _put_tokenizer(root: Path, chain: Chain, journal: Journal) -> None:
+def _put_tokenizer(root: Path, chain: Chain, journal: Journal, progress: Progress) -> None:
     """Put the very tokenizer that is used beside the shards; one that is to be trained comes later."""
-    if chain.tokenize is None or chain.tokenize.tokenizer == "train" or journal.tokenizer_hash is not None:
+    if chain.tokenize is None or not journal.unfinished:
         return
-    path = root / "tokenizer.json"
-    tokenizer = chain.tokenize.load()
-    with write_atomically(path) as temporary:
-        tokenizer.save(str(temporary))
-    journal.append(TokenizerMade(sha256=tokenizer_hash(path), vocabulary_size=tokenizer.get_vocab_size()))
+    if journal.tokenizer_hash is None:
+        if chain.tokenize.tokenizer == "train":
+            return
+        put_tokenizer(chain.tokenize.load(), root, journal)
+    record_engine(chain.tokenize, root, journal, progress.message)
+
+
+def _distrust(journal: Journal, error: EngineMismatchError) -> None:
+    """Take back the batch in work: other ids of it may be wrong than those that were compared.
+
+    Going on with the reference from here would leave shards that depend on which worker came to which document first.
+    """
+    chosen = journal.engine
+    assert chosen is not None, "ids were made"
+    journal.begin_again(EngineDistrusted(engine=chosen.engine, version=chosen.version, error=str(error)))
 
 
 def _work(engine: Engine, journal: Journal, workers: int) -> None:
@@ -264,6 +301,8 @@ def _shard_metadata(journal: Journal, identity: str) -> dict[str, str]:
     if journal.tokenizer_hash is not None:
         metadata |= {
             "corpusmill.tokenizer_sha256": journal.tokenizer_hash,
-            "corpusmill.tokenizer_engine": f"tokenizers {version('tokenizers')}",
+            "corpusmill.tokenizer_reference": f"tokenizers {version('tokenizers')}",
         }
+    if journal.engine is not None:
+        metadata["corpusmill.tokenizer_engine"] = f"{journal.engine.engine} {journal.engine.version}".strip()
     return metadata

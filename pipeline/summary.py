@@ -12,7 +12,7 @@ from corpusmill.readable import aligned, duration, rate, rounded, shown, size, s
 from corpusmill.schemas.inputs import SkippedFile
 from corpusmill.schemas.manifest import Manifest, StageCounts
 
-__all__ = ["budget", "reasons", "skipped_lines", "speed", "stage_rate", "summary", "unusable"]
+__all__ = ["budget", "ids_by", "reasons", "skipped_lines", "speed", "stage_rate", "summary", "unusable"]
 
 _TOKENS_PER_PARAMETER = (
     20  # compute-optimal training: Hoffmann et al. 2022, Training Compute-Optimal Large Language Models
@@ -38,7 +38,10 @@ def summary(root: Path, manifest: Manifest) -> str:
         lines.append(f"WARC records that are no documents {records:,}")
     lines += ["", *_stages(manifest.stages), speed(manifest), *_facts(manifest), ""]
     if manifest.tokenizer is not None:
-        lines += [f"tokens         {manifest.tokens:>12,}  {budget(manifest.tokens)}"]
+        lines += [
+            f"tokens         {manifest.tokens:>12,}  {budget(manifest.tokens)}",
+            *textwrap.wrap(ids_by(manifest), 110),
+        ]
     if manifest.languages:
         lines.append(
             f"languages      {', '.join(f'{code} {count:,}' for code, count in list(manifest.languages.items())[:12])}"
@@ -100,6 +103,21 @@ def speed(manifest: Manifest) -> str:
 def budget(tokens: int) -> str:
     """Return how large a model so many tokens train at the compute optimum."""
     return f"compute-optimal for a model of about {rounded(tokens / _TOKENS_PER_PARAMETER)} parameters (20 tokens per parameter)"
+
+
+def ids_by(manifest: Manifest) -> str:
+    """Return a line that says what made the ids, and what checking it found; nothing where that is not known."""
+    made = manifest.tokenizer or {}
+    if not made.get("engine"):
+        return ""
+    name = " ".join(part for part in (made["engine"], made["engine_version"]) if part)
+    documents = ", ".join(f"{engine} {count:,}" for engine, count in made["documents"].items() if count)
+    line = f"ids by {name} ({made['engine_reason']}); documents: {documents or 'none'}"
+    if made["compared"] or made["mismatches"]:
+        line += f"; {made['compared']:,} compared with tokenizers"
+    if made["mismatches"]:
+        line += f"; MISMATCHES {made['mismatches']:,}, after which all was made again by tokenizers"
+    return line
 
 
 def _skipped(manifest: Manifest) -> list[SkippedFile]:

@@ -37,7 +37,7 @@ from corpusmill.schemas.manifest import FileRecord, SegmentRecord, StageCounts
 from corpusmill.schemas.recipe import LimitSettings, OutputSettings
 from corpusmill.shuffling import in_order_of_hashes, with_hashes
 from corpusmill.stages import CorpusStage, Deduplicate, Stage
-from corpusmill.stages.base import as_batch, with_columns
+from corpusmill.stages.base import CountingFunction, as_batch, with_columns
 from corpusmill.subsets import SUBSETS, in_sample, subset_of
 from corpusmill.trail import READ, Culprit, Place, Trail
 
@@ -327,6 +327,9 @@ class _SegmentRun:
             raise StageError(
                 f"{named.name} returned other rows than it was given", stage=named.name, split=self._record.split
             )
+        if isinstance(function, CountingFunction):
+            for name, count in function.take_counts().items():
+                self._record.engines[name] = self._record.engines.get(name, 0) + count
         kept = self._drop(named, seen, out, verdicts)
         self._counts[named.name].seconds += time.process_time() - started
         return kept

@@ -4,6 +4,7 @@ from corpusmill.schemas.columns import CLUSTERS, DOCUMENTS, QUARANTINE, REJECTS,
 from corpusmill.schemas.document import Document, Drop
 from corpusmill.schemas.errors import (
     CorpusmillError,
+    EngineMismatchError,
     InputError,
     LockedError,
     OutputMismatchError,
@@ -22,6 +23,7 @@ __all__ = [
     "CorpusmillError",
     "Document",
     "Drop",
+    "EngineMismatchError",
     "InputError",
     "LockedError",
     "OutputMismatchError",

@@ -6,6 +6,7 @@
     ├── OutputMismatchError       the output belongs to another recipe, or differs from its manifest (exit 4)
     ├── InputError                an input cannot be read: quarantined, the run goes on
     ├── StageError                a bug in a stage, or a broken install: carries stage, split and document id
+    ├── EngineMismatchError       a fast engine and its reference disagree: a run begins its batch again with the reference
     └── RetryableError            a passing fault (disk, worker): the same command goes on where it was
 
 All of them pickle, because they cross process borders. No message ever contains the text of a document.
@@ -18,6 +19,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "CorpusmillError",
+    "EngineMismatchError",
     "InputError",
     "LockedError",
     "OutputMismatchError",
@@ -71,6 +73,10 @@ class StageError(CorpusmillError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _stage_error, (str(self), self.stage, self.split, self.document)
+
+
+class EngineMismatchError(CorpusmillError):
+    """A fast engine gave another result than its reference, so that nothing it made can be trusted."""
 
 
 def _stage_error(message: str, stage: str, split: int | None, document: str | None) -> StageError:

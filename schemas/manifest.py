@@ -15,6 +15,8 @@ from corpusmill.schemas.inputs import InputFile, SkippedFile
 __all__ = [
     "CorpusFacts",
     "DocumentCounts",
+    "EngineChosen",
+    "EngineDistrusted",
     "FileRecord",
     "GroupCounts",
     "GroupRates",
@@ -145,6 +147,8 @@ class SegmentRecord(msgspec.Struct, kw_only=True, tag="segment", tag_field="even
     """Documents by the value of the signal of this name, where they were dropped here or left the last segment."""
     groups: dict[str, dict[str, GroupCounts]] = msgspec.field(default_factory=dict)
     """By `language` and `source`, and by the name of the group: what filters took from it. The others are under no name."""
+    engines: dict[str, int] = msgspec.field(default_factory=dict)
+    """Documents by the engine that tokenized them, and under `compared` those that two engines tokenized."""
     seconds: float = 0.0
     peak_memory: int = 0
     """Bytes: the largest resident size that the worker process has had so far."""
@@ -198,6 +202,22 @@ class TokenizerMade(msgspec.Struct, frozen=True, kw_only=True, tag="tokenizer", 
 
     sha256: str
     vocabulary_size: int
+
+
+class EngineChosen(msgspec.Struct, frozen=True, kw_only=True, tag="engine", tag_field="event"):
+    """What makes the ids from here on, and why; they are those of `tokenizers` whatever it is."""
+
+    engine: str
+    version: str
+    reason: str
+
+
+class EngineDistrusted(msgspec.Struct, frozen=True, kw_only=True, tag="distrusted", tag_field="event"):
+    """The engine gave other ids than `tokenizers`: the batch was begun again, and only `tokenizers` is used from here on."""
+
+    engine: str
+    version: str
+    error: str
 
 
 class InputsMoved(msgspec.Struct, frozen=True, kw_only=True, tag="moved", tag_field="event"):

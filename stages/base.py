@@ -28,6 +28,7 @@ __all__ = [
     "Apply",
     "BatchFunction",
     "CorpusStage",
+    "CountingFunction",
     "DocumentStage",
     "Guard",
     "Index",
@@ -49,6 +50,14 @@ Guard = Callable[[TextBuffers], npt.NDArray[np.bool_]]
 """Says of each text of a batch whether a stage has anything to do with it."""
 
 
+@runtime_checkable
+class CountingFunction(Protocol):
+    """An opened stage that counts what it does beyond verdicts."""
+
+    def take_counts(self) -> dict[str, int]:
+        """Return what it counted since this was called last, by name."""
+
+
 def _kind(class_name: str) -> str:
     """Return the snake_case name under which recipes and reports know a class."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", class_name).lower()
@@ -63,6 +72,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Name and type of every value that this stage measures; each becomes a column (see `signal_column`)."""
     version: ClassVar[int] = 1
     """Raised when the output of the stage changes for the same settings; part of a run's fingerprint."""
+    same_output: ClassVar[frozenset[str]] = frozenset()
+    """Settings from which nothing follows but time and memory; they are no part of the fingerprint."""
 
     def __post_init__(self) -> None:
         """Validate settings that were given in Python as strictly as those read from a recipe."""
@@ -93,6 +104,10 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Build the worker-side function. Everything expensive happens here, once per worker."""
         raise NotImplementedError
 
+    def open_for_call(self) -> BatchFunction:
+        """Return what `open` builds; a stage for which that takes long may keep it from one call to the next."""
+        return self.open()
+
     def resources(self) -> tuple[str, ...]:
         """Return the paths of files whose contents shape the output; their hashes join the run's fingerprint."""
         return ()
@@ -108,7 +123,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 f"{self.kind} takes an Arrow RecordBatch or Table, not {type(batch).__name__}; "
                 "with datasets, call .with_format('arrow') before map"
             )
-        run = self.open()
+        run = self.open_for_call()
         if isinstance(batch, pa.RecordBatch):
             return run(batch)
         # Documents that are compared with each other must lie in one batch; others need not be copied together.

@@ -263,6 +263,22 @@ def _find_repeats() -> None:
     repeated_line_guard(1)(_text())
 
 
+def _encode() -> None:
+    import pyarrow as pa
+
+    from corpusmill.stages.kernels.tokens import join, look, samples
+    from corpusmill.stages.tokenize import frame_ids
+    from corpusmill.stages.tokenizer_engines import Encoded
+
+    buffers = _text()
+    found, chosen, table = np.zeros(1, np.uint8), np.zeros(1, np.bool_), np.zeros(0x110000, np.uint8)
+    look(*buffers, table, table[: 0x110000 // 64], found)
+    samples(*buffers, np.uint64(0), np.zeros(1, np.uint64), chosen)
+    join(*buffers, chosen, np.frombuffer(b" ", np.uint8), found)
+    for ids, type_ in ((np.uint8, pa.uint16()), (np.uint32, pa.int32()), (np.uint32, pa.uint16())):
+        frame_ids(Encoded(np.zeros(3, ids), buffers.starts, buffers.ends), 0, 0, type_)
+
+
 _PARTS = {
     "html_read": _Part("html_tokens:tokenize", 6, _read),
     "html_find": _Part("html_select:complete_rows", 6.5, _find),
@@ -279,6 +295,7 @@ _PARTS = {
     "identifiers": _Part("identifiers:any_candidate", 3, _identify),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
+    "tokens": _Part("tokens:frame", 4, _encode),
 }
 
 _ready: set[str] = set()
