@@ -18,9 +18,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from corpusmill.stages.text_buffers import TextBuffers
 
 __all__ = ["compile_ahead", "kept_in", "main", "not_compiled", "processors"]
 
@@ -193,7 +196,7 @@ def _index() -> None:
         index.resolve(keys, first, lambda *_: True)
 
 
-def _text() -> Any:
+def _text() -> TextBuffers:
     """Return the buffers of one text."""
     import pyarrow as pa
 

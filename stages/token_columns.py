@@ -43,9 +43,8 @@ def packed_length(field: pa.Field) -> int | None:
 
 def token_dtype(field: pa.Field) -> np.dtype[Any]:
     """Return the type of the tokens of *field*, in whichever form it holds them."""
-    if pa.types.is_fixed_size_binary(field.type):
-        return np.dtype((field.metadata or {}).get(_TOKEN_TYPE, b"uint16").decode())
-    return np.dtype(field.type.value_type.to_pandas_dtype())
+    name = str(field.type.value_type) if not pa.types.is_fixed_size_binary(field.type) else ""
+    return np.dtype(name or (field.metadata or {}).get(_TOKEN_TYPE, b"uint16").decode())
 
 
 def packed_rows(column: pa.Array | pa.ChunkedArray, field: pa.Field) -> Tokens:
