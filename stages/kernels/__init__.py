@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -66,6 +67,7 @@ def _compile(function: Function, *, keep: bool, **options: bool) -> Function:
     except KeyError:  # a version of numba that does not know these options, which are not documented
         compiled = njit(nogil=True)(function)
     _without_constants(compiled)
+    _without_extensions(compiled)
     if "no_cpython_wrapper" in options:
         _close(compiled)
     result: Function = keep_compiled(compiled) if keep else compiled
@@ -88,6 +90,47 @@ def _leave_scipy() -> None:
                 raise ImportError("scipy")
 
         linalg.ensure_blas = ensure_blas
+
+
+class _Compiling(threading.local):
+    """Whether this thread compiles or loads a kernel of ours."""
+
+    depth = 0
+
+
+@functools.cache
+def _leave_extensions() -> _Compiling:
+    """Let numba pass over the extensions that other packages register while kernels compile or load: awkward's takes 0.17 s.
+
+    They teach numba types that no kernel has. Functions of others find them as ever.
+    """
+    compiling = _Compiling()
+    with suppress(Exception):  # another version may do it otherwise
+        entrypoints: Any = importlib.import_module("numba.core.entrypoints")
+        load = entrypoints.init_all
+
+        def init_all() -> None:
+            if not compiling.depth:
+                load()
+
+        entrypoints.init_all = init_all
+    return compiling
+
+
+def _without_extensions(dispatcher: Any) -> None:
+    compiling = _leave_extensions()
+    compile_for_arguments = getattr(dispatcher, "_compile_for_args", None)
+    if compile_for_arguments is None:  # NUMBA_DISABLE_JIT: the function itself
+        return
+
+    def compile_for_args(*arguments: Any, **named: Any) -> Any:
+        compiling.depth += 1
+        try:
+            return compile_for_arguments(*arguments, **named)
+        finally:
+            compiling.depth -= 1
+
+    dispatcher._compile_for_args = compile_for_args  # noqa: SLF001  what numba calls for types that it has not met
 
 
 def _close(dispatcher: Any) -> None:

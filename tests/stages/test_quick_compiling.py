@@ -156,3 +156,22 @@ print(njit(lambda one, other: np.dot(one, other))(np.ones((2, 2)), np.ones((2, 2
 """
     for _ in range(2):
         assert _run(code, tmp_path) == "False [[2.0, 2.0], [2.0, 2.0]] True"
+
+
+def test_extensions_of_other_packages_are_left_to_others(tmp_path: Path) -> None:
+    code = """
+import numpy as np
+from numba.core import entrypoints
+
+load, loaded = entrypoints.init_all, []
+entrypoints.init_all = lambda: loaded.append(1) or load()
+from corpusmill.stages.kernels.jaccard import jaccard
+
+jaccard(*np.zeros((2, 1), np.uint64))
+print(len(loaded), end=" ")
+from numba import njit
+
+print(njit(lambda number: number + 1)(1), len(loaded) > 0)
+"""
+    for _ in range(2):
+        assert _run(code, tmp_path) == "0 2 True"
