@@ -336,7 +336,7 @@ def audit(output: Path) -> None:
 @recipe_option
 @set_option
 def warmup(recipe: str, changes: tuple[str, ...]) -> None:
-    """Compile what a recipe does to HTML and duplicates and keep it on disk, as the first run on a machine does: for images."""
+    """Compile the kernels of a recipe's stages and keep them on disk, as the first run on a machine does: for images."""
     from corpusmill.chain import cut
     from corpusmill.recipe import load_recipe
     from corpusmill.schemas import RecipeError

@@ -1,9 +1,9 @@
 """Training data out of shards: `TokenDataset`, for PyTorch and for plain loops.
 
-One class serves both of PyTorch's kinds of datasets, and PyTorch itself is optional: items are NumPy arrays, which its loaders
-turn into tensors. What is read where follows from the shards alone: each of `world_size` ranks, and within it each worker of a
-loader, has one contiguous part of the order, all of the same length, so that no rank runs out before the others and each file
-is read by as few of them as can be.
+With PyTorch it is an `IterableDataset` whose items can be had by number, too. PyTorch itself is optional: items are NumPy arrays,
+which its loaders turn into tensors. What is read where follows from the shards alone: each of `world_size` ranks, and within it
+each worker of a loader, has one contiguous part of the order, all of the same length, so that no rank runs out before the others
+and each file is read by as few of them as can be.
 
 Rejected: every n-th sequence for each of n ranks (every rank reads every row group), and a share of the shards for each (ranks
 get different numbers of sequences, and a training with several of them hangs at the end of an epoch).
@@ -86,11 +86,13 @@ class TokenDataset(_Base):
         self.world_size = found_size if world_size is None else world_size
         if not 0 <= self.rank < self.world_size:
             raise RecipeError(f"rank {self.rank} is none of {self.world_size} processes")
+        if shuffle_seed is not None and shuffle_seed < 0:
+            raise RecipeError("shuffle_seed must not be negative")
         self.shuffle_seed = shuffle_seed
         self.positions = positions
         self.epoch = 0
-        self._done = 0
-        self._streams: int | None = None
+        self._first, self._done = 0, 0  # where the next reading begins, and where the last one is
+        self._streams: int | None = None  # readers of a loaded state
 
     def __len__(self) -> int:
         """Return the number of sequences that each rank gets in an epoch."""
@@ -112,20 +114,24 @@ class TokenDataset(_Base):
                 f"the state was saved by {self._streams} readers (ranks x workers of the loader), and now there are {streams}: "
                 "go on with as many"
             )
-        self._streams = streams
         count = sum(self._shards.units) // self._tokens_per_unit // streams
-        first = (self.rank * workers + worker) * count
-        if self._done < count:
-            sequences = self._sequences(first + self._done)
-            for _ in range(count - self._done):
+        self._done, self._first = self._first, 0
+        left = count - self._done
+        if left > 0:
+            sequences = self._sequences((self.rank * workers + worker) * count + self._done)
+            for _ in range(left):
                 item = next(sequences)
                 self._done += 1
                 yield item
-        self._done = 0
+        self._done, self._streams = 0, None
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin epoch *epoch*: with *shuffle_seed*, its order is another one. Call it before iterating."""
-        self.epoch, self._done = epoch, 0
+        """Begin epoch *epoch*: with *shuffle_seed*, its order is another one. Call it before iterating.
+
+        In the epoch of a state that was loaded, it goes on where the state was saved.
+        """
+        if epoch != self.epoch:
+            self.epoch, self._first, self._done, self._streams = epoch, 0, 0, None
 
     def state_dict(self) -> dict[str, Any]:
         """Return where this reader is, for `load_state_dict`: plain numbers and words.
@@ -138,8 +144,8 @@ class TokenDataset(_Base):
             "sequence_length": self.sequence_length,
             "shuffle_seed": self.shuffle_seed,
             "epoch": self.epoch,
-            "done": self._done,
-            "streams": self._streams,
+            "done": self._done or self._first,
+            "streams": self.world_size * _place_among_workers()[1],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -153,7 +159,7 @@ class TokenDataset(_Base):
         for name in ("shards", "sequence_length", "shuffle_seed"):
             if state[name] != mine[name]:
                 raise RecipeError(f"the state is of another reading: {name} was {state[name]}, and is {mine[name]} now")
-        self.epoch, self._done, self._streams = state["epoch"], state["done"], state["streams"]
+        self.epoch, self._first, self._done, self._streams = state["epoch"], state["done"], 0, state["streams"]
 
     def _sequences(self, first: int) -> Iterator[Item]:
         """Yield the sequences of all readers from number *first* on."""
@@ -197,6 +203,7 @@ class TokenDataset(_Base):
         item = {"input_ids": ids[:-1], "labels": labels}
         if self.positions:
             begun = np.zeros(len(ids), np.int64)
+            starts = starts[starts < len(ids)]  # a document without tokens may stand behind the last one
             begun[starts] = starts
             item["position_ids"] = (np.arange(len(ids)) - np.maximum.accumulate(begun))[:-1]
         return item

@@ -121,7 +121,7 @@ class Engine:
             subset=shard.subset,
             path=shard.path,
             splits=shard.splits,
-            sources=tuple(source for _, source in shard.sources),
+            sources=shard.sources,
             part=shard.part,
             pack=self.chain.pack,
             settings=self.recipe.output,

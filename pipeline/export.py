@@ -1,11 +1,12 @@
 """Shards in the formats that trainers already read: `corpusmill export OUT FOLDER --format megatron`.
 
 An export goes through the shards in order, a row group at a time, so it needs no more memory than one. It counts what it writes,
-and ends with an error where that is not what the manifest says. Files appear under their names when they are complete.
+and ends with an error where that is not what the manifest says. The folder gets its name when all of it is written.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpusmill.export_formats import FORMATS, Writer
+from corpusmill.journal import sync
 from corpusmill.manifest import read_manifest
 from corpusmill.schemas import OutputMismatchError, RecipeError, did_you_mean
 from corpusmill.schemas.manifest import ShardRecord
@@ -40,7 +42,7 @@ def export(
     """Write the shards of *subset* to *destination*, an empty or new folder, and return what that was.
 
     Raises:
-        RecipeError: there is no such format or subset, the folder is not empty, or the format does not fit the shards.
+        RecipeError: there is no such format or subset, *destination* is there already, or the format does not fit the shards.
         OutputMismatchError: the shards do not hold what the manifest says.
 
     """
@@ -51,18 +53,27 @@ def export(
     shards = [shard for shard in read_manifest(output).shards if shard.subset == subset]
     if not shards:
         raise RecipeError(f"{output} has no shards of the subset {subset!r}")
-    if destination.exists() and any(destination.iterdir()):
-        raise RecipeError(f"{destination} is not empty: name a new folder")
+    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+        raise RecipeError(f"{destination} is there already, and not an empty folder: name a new one")
     schema = pq.read_schema(output / shards[0].path)
     if "input_ids" not in schema.names:
         raise RecipeError(f"{output} holds no tokens: put tokenize into the recipe, or read its shards as they are")
-    destination.mkdir(parents=True, exist_ok=True)
     tokens = sum(shard.tokens for shard in shards)
     rows = 0
-    with FORMATS[format_](output, destination, subset, schema, tokens) as writer:
-        for shard in shards:
-            rows += _copied(output, shard, writer)
-            say(f"{shard.path}: {shard.tokens:,} tokens")
+    unfinished = destination.with_name(f"{destination.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of an export that was interrupted
+    unfinished.mkdir(parents=True)
+    try:
+        with FORMATS[format_](output, unfinished, subset, schema, tokens) as writer:
+            for shard in shards:
+                rows += _copied(output, shard, writer)
+                say(f"{shard.path}: {shard.tokens:,} tokens")
+        for path in unfinished.rglob("*"):
+            sync(path)
+        unfinished.replace(destination)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
     return Exported(rows, tokens, len([path for path in destination.rglob("*") if path.is_file()]))
 
 

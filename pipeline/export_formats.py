@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numpy.lib import format as npy
 
-from corpusmill.journal import write_atomically
+from corpusmill.manifest import read_manifest
 from corpusmill.schemas import RecipeError
 from corpusmill.stages.token_columns import packed_length, token_dtype
 from corpusmill.stages.tokenize import load_tokenizer
@@ -41,7 +41,7 @@ _NUMBERS = 1 << 19  # numbers that are worked on at a time
 
 
 class Writer:
-    """Takes the rows of all shards in order; files get their names when it is left without an error."""
+    """Takes the rows of all shards in order and writes them to a folder of its own."""
 
     packed: ClassVar[bool] = True
     """Whether it takes sequences too, or documents only."""
@@ -68,8 +68,7 @@ class Writer:
 
     def create(self, name: str, *, of_shard: bool = False) -> IO[bytes]:
         """Return a new file of the destination; one *of_shard* is complete when the next shard begins."""
-        stack = self._shard if of_shard else self._stack
-        return stack.enter_context(stack.enter_context(write_atomically(self.destination / name)).open("wb"))
+        return (self._shard if of_shard else self._stack).enter_context((self.destination / name).open("wb"))
 
     def __enter__(self) -> Writer:
         return self
@@ -77,12 +76,9 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            self._shard.__exit__(kind, error, trace)
-            self._stack.__exit__(kind, error, trace)
-            return
         with self._stack, self._shard:
-            self.close()
+            if error is None:
+                self.close()
 
 
 class Megatron(Writer):
@@ -212,6 +208,9 @@ class JsonLines(Writer):
         super().__init__(*arguments)
         self._lines: IO[bytes] | None = None
         self._tokenizer: Any = None
+        stages = read_manifest(self.output).recipe["stage"]
+        settings = next(stage for stage in stages if stage["kind"] == "tokenize")
+        self._frame = int(settings["begin_token"] is not None), int(settings["append_end"])
 
     def begin_shard(self, name: str) -> None:
         """Open the file of a shard."""
@@ -230,9 +229,11 @@ class JsonLines(Writer):
             self._lines.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
 
     def _decoded(self, tokens: Ids) -> str:
+        """Return the text of a document, without the tokens that it begins and ends with."""
         if self._tokenizer is None:
             self._tokenizer = load_tokenizer(str(self.output / "tokenizer.json"))
-        return str(self._tokenizer.decode(tokens.tolist(), skip_special_tokens=True))
+        begin, end = self._frame
+        return str(self._tokenizer.decode(tokens[begin : len(tokens) - end].tolist(), skip_special_tokens=False))
 
 
 FORMATS: dict[str, Callable[..., Writer]] = {

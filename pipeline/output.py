@@ -68,36 +68,42 @@ def sweep(root: Path, journal: Journal) -> None:
         shutil.rmtree(root / "state" / "spill", ignore_errors=True)
 
 
-def distrust_spills(root: Path, journal: Journal) -> None:
+def distrust_spills(root: Path, journal: Journal, lasting: int | None = None) -> None:
     """Take back the work whose products wait in `state/spill`, if the machine was started anew since they were written.
 
     Spilled files are not synced: they survive processes, but not the machine. So what is spilled counts only as long as the
-    machine runs on, which its boot id tells; without one (not on Linux) it never counts.
+    machine runs on, which its boot id tells; without one (not on Linux) it never counts. Only what segment *lasting* leaves is
+    synced: the rows that wait for the end of a run that shuffles the corpus.
     """
     place = root / "state" / _BOOT
     boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
     if boot and place.is_file() and place.read_text() == boot:
         return
-    waiting = _not_in_shards(journal)
+    waiting = _not_in_shards(journal, lasting)
     if waiting:
         journal.withdraw(waiting)
     with write_atomically(place) as temporary:
         temporary.write_text(boot)
 
 
-def _not_in_shards(journal: Journal) -> set[int]:
-    """Return the splits of which nothing is in a shard yet.
+def _not_in_shards(journal: Journal, lasting: int | None) -> set[int]:
+    """Return the splits of which nothing is in a shard yet, nor in rows that segment *lasting* left.
 
     Shards take splits in order, so these are the ones behind the last that is in any. What else waits of those before was
-    synced with the shard.
+    synced with the shard. Rows that last count as far as they are without a gap: a split behind one that is made again goes
+    through the ordered steps again, too.
     """
     last = max((event.splits[1] for event in journal.events if isinstance(event, ShardRecord)), default=-1)
     finished = journal.finished_runs
-    return {
-        event.index
-        for event in journal.events
-        if isinstance(event, SplitPlanned) and event.batch >= finished and event.index > last
-    }
+    planned = sorted(
+        event.index for event in journal.events if isinstance(event, SplitPlanned) and event.batch >= finished
+    )
+    left = {event.split for event in journal.events if isinstance(event, SegmentRecord) and event.segment == lasting}
+    for index in planned:
+        if index not in left:
+            break
+        last = max(last, index)
+    return {index for index in planned if index > last}
 
 
 def check_recorded(root: Path, journal: Journal) -> None:

@@ -142,7 +142,8 @@ def _run(
             versions = library_versions()
             accepted = check_same_recipe(journal, identity, recipe, versions, accept=accept_new_versions)
             check_recorded(root, journal)
-            distrust_spills(root, journal)
+            shuffled = recipe.output.shuffle == "corpus"
+            distrust_spills(root, journal, lasting=len(chain.segments) - 1 if shuffled else None)
             progress.begin(journal)
             sweep(root, journal)
             start_batch(journal, recipe, identity, found, versions, accept_changed=accept_new_versions)

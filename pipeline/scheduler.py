@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import signal
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -26,7 +27,7 @@ from corpusmill.progress import Standing
 from corpusmill.schemas import OutputMismatchError, RetryableError, StageError
 from corpusmill.schemas.inputs import InputFile, Split
 from corpusmill.schemas.manifest import SegmentRecord, ShardRecord, SplitPlanned
-from corpusmill.shards import ShardJob, ShardPlanner, finished_rows, write_shard
+from corpusmill.shards import PlannedShard, ShardJob, ShardPlanner, finished_rows, write_shard
 from corpusmill.subsets import SUBSETS
 from corpusmill.trail import Deaths, read_trail
 from corpusmill.worker import SegmentJob, run_segment
@@ -88,6 +89,7 @@ class Scheduler:
         self._sharded = 0  # position in _order of the split whose rows are planned into shards next
         self._shards_planned = False
         self._shard_jobs: list[ShardJob] = []
+        self._unwritten: Counter[tuple[str, int]] = Counter()  # parts of the same rows, by subset and first split
         self._synced: set[str] = set()  # spilled rows of splits that are in a shard of the other subset already
         self._started = 0  # position in _order of the split that enters the first segment next
         self._running: dict[Future[Any], SegmentJob | ShardJob | None] = {}  # None: the next split is being planned
@@ -133,13 +135,15 @@ class Scheduler:
             self._keep_waiting(record.splits[1])
         self._engine.journal.append(record)
         if isinstance(job, ShardJob):
-            self._clean_sources(job.sources)
+            self._clean_sources(job)
         else:
             self._advance(record)
         self._engine.progress.update(record, self._standing())
 
     def _keep_waiting(self, last: int) -> None:
         """Sync what still waits of the splits up to *last*: they are in a shard now and are not worked on again."""
+        if self._engine.recipe.output.shuffle == "corpus":
+            return  # what waits there was synced when it was written
         jobs = [job for job in (*self._running.values(), *self._shard_jobs) if isinstance(job, ShardJob)]
         sources = [source for job in jobs for source in job.sources] + self._planner.waiting(last)
         fresh = [self._engine.root / source for source in sources if source not in self._synced]
@@ -271,17 +275,16 @@ class Scheduler:
         if self._all_planned and self._sharded == len(self._order) and not self._shards_planned:
             self._shards_planned = True
             full += self._planner.finish()
-        written = []
+        self._unwritten.update((shard.subset, shard.splits[0]) for shard in full)
         for shard in full:
             if shard.path not in self._shards:
                 self._shard_jobs.append(self._engine.shard_job(shard))
-                continue
-            if self._shards[shard.path].splits != shard.splits:
+            elif self._shards[shard.path].splits != shard.splits:
                 raise OutputMismatchError(
                     f"{shard.path} was written from other splits than those that are there now: use --restart, or another output"
                 )
-            written += [source for _, source in shard.sources]
-        self._clean_sources(written)
+            else:
+                self._clean_sources(shard)
 
     def _standing(self) -> Standing:
         """Return how far this batch is."""
@@ -294,10 +297,13 @@ class Scheduler:
             bytes_before=self._bytes_before,
         )
 
-    def _clean_sources(self, paths: Iterable[str]) -> None:
-        """Remove the rows of splits that no other shard takes."""
-        jobs = [job for job in (*self._running.values(), *self._shard_jobs) if isinstance(job, ShardJob)]
-        self._clean(set(paths).difference(*(job.sources for job in jobs)))
+    def _clean_sources(self, shard: ShardJob | PlannedShard) -> None:
+        """Remove the rows that a shard was written from, unless another part of them is still to be written."""
+        rows = shard.subset, shard.splits[0]
+        self._unwritten[rows] -= 1
+        if not self._unwritten[rows]:
+            del self._unwritten[rows]
+            self._clean(shard.sources)
 
     def _clean(self, paths: Iterable[str]) -> None:
         """Remove spilled files that nothing needs any more."""

@@ -44,17 +44,13 @@ class ShardJob:
 
 
 class PlannedShard(NamedTuple):
-    """A shard to be written: *sources* are (split, file) in order, of which it takes *part* (which of how many)."""
+    """A shard to be written from the files of the first to the last of *splits*, of which it takes *part* (which of how many)."""
 
     subset: str
     path: str
-    sources: list[tuple[int, str]]
+    splits: tuple[int, int]
+    sources: tuple[str, ...]
     part: tuple[int, int] = (0, 1)
-
-    @property
-    def splits(self) -> tuple[int, int]:
-        """The first and the last split of which it holds something."""
-        return self.sources[0][0], self.sources[-1][0]
 
 
 class ShardPlanner:
@@ -89,9 +85,10 @@ class ShardPlanner:
         number = self._numbers.get(subset, 0)
         parts = max(round(self._tokens[subset] / self._limit), 1) if self._whole else 1
         self._numbers[subset] = number + parts
-        sources, self._waiting[subset], self._tokens[subset] = self._waiting[subset], [], 0
+        waiting, self._waiting[subset], self._tokens[subset] = self._waiting[subset], [], 0
+        splits, sources = (waiting[0][0], waiting[-1][0]), tuple(source for _, source in waiting)
         return [
-            PlannedShard(subset, f"shards/{subset}-{number + part:05d}.parquet", sources, (part, parts))
+            PlannedShard(subset, f"shards/{subset}-{number + part:05d}.parquet", splits, sources, (part, parts))
             for part in range(parts)
         ]
 

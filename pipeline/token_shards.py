@@ -10,8 +10,8 @@ of a thousand rows for each of them.
 
 from __future__ import annotations
 
-import functools
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +27,7 @@ from corpusmill.stages.token_columns import packed_length, packed_rows
 
 __all__ = ["Rows", "ShardOrder", "TokenShards"]
 
+_OPEN = 64  # files
 _KEPT = 4  # decoded row groups: the one being read, and a few for access at random
 _PIECES = ("document_starts",)
 
@@ -63,6 +64,8 @@ class TokenShards:
 
         """
         self._files, self.paths = _find(path, subset, filesystem)
+        self._group_units: dict[int, npt.NDArray[np.int64]] = {}
+        self._forget()
         if not self.paths:
             raise RecipeError(f"no shards of the subset {subset!r} at {path}; is it the output of `corpusmill run`?")
         field = self._schema.field("input_ids") if "input_ids" in self._schema.names else None
@@ -70,7 +73,6 @@ class TokenShards:
             raise RecipeError(f"{self.paths[0]} holds no tokens: put tokenize into the recipe")
         self.sequence_length = packed_length(field)
         """Tokens of a row where shards are packed; None where rows are documents."""
-        self._group_units: dict[int, npt.NDArray[np.int64]] = {}
         self.units = [self._units(number) for number in range(len(self.paths))]
         """Units of each shard."""
 
@@ -84,8 +86,26 @@ class TokenShards:
         names = [f"{path.rpartition('/')[2]} {units}" for path, units in zip(self.paths, self.units, strict=True)]
         return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
+    def _forget(self) -> None:
+        """Have no file open: what another process opened shares its place in the file with it."""
+        self._process = os.getpid()
+        self._open: dict[int, pq.ParquetFile] = {}
+        self._decoded: dict[tuple[int, int], Rows] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in {"_open", "_decoded", "_process"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
+
     def _file(self, number: int) -> pq.ParquetFile:
-        return _opened(self, number)
+        if self._process != os.getpid():
+            self._forget()
+        if number not in self._open:
+            self._open[number] = pq.ParquetFile(self._files.open_input_file(self.paths[number]))
+            _keep_last(self._open, _OPEN)
+        return self._open[number]
 
     def _units(self, number: int) -> int:
         file = self._file(number)
@@ -111,7 +131,11 @@ class TokenShards:
 
     def rows(self, number: int, group: int) -> Rows:
         """Return all rows of a row group; the last few are kept."""
-        return _decoded(self, number, group)
+        file = self._file(number)
+        if (number, group) not in self._decoded:
+            self._decoded[number, group] = _decode(file, group, self.sequence_length)
+            _keep_last(self._decoded, _KEPT)
+        return self._decoded[number, group]
 
 
 class ShardOrder:
@@ -122,11 +146,6 @@ class ShardOrder:
         self._seed, self._epoch = seed, epoch
         self._order = self._permuted(len(shards.paths), 0, 0, 0)
         self._ends = np.cumsum(np.array(shards.units, np.int64)[self._order])
-
-    @property
-    def units(self) -> int:
-        """Units in all."""
-        return int(self._ends[-1])
 
     def read(self, position: int) -> Iterator[tuple[Rows, npt.NDArray[np.int64], int]]:
         """Yield from *position* on: rows, the order in which to take them, and how many units to leave out at the beginning."""
@@ -153,15 +172,20 @@ class ShardOrder:
         return np.argsort(bits.random_raw(count), kind="stable").astype(np.int64)
 
 
-@functools.lru_cache(maxsize=_KEPT)
-def _decoded(shards: TokenShards, number: int, group: int) -> Rows:
-    wanted = ["input_ids", "n_tokens", *([] if shards.sequence_length is None else _PIECES)]
-    table = shards._file(number).read_row_group(group, columns=wanted)  # noqa: SLF001  of this module
+def _keep_last(kept: dict[Any, Any], count: int) -> None:
+    """Let go of all but the *count* newest entries."""
+    while len(kept) > count:
+        del kept[next(iter(kept))]
+
+
+def _decode(file: pq.ParquetFile, group: int, sequence_length: int | None) -> Rows:
+    wanted = ["input_ids", "n_tokens", *([] if sequence_length is None else _PIECES)]
+    table = file.read_row_group(group, columns=wanted)
     lengths = table.column("n_tokens").to_numpy().astype(np.int64)
     starts, start_bounds = np.zeros(0, np.int64), np.zeros(len(lengths) + 1, np.int64)
-    if shards.sequence_length is not None:
+    if sequence_length is not None:
         ids = packed_rows(table.column("input_ids"), table.schema.field("input_ids")).reshape(-1)
-        bounds = np.arange(len(lengths) + 1, dtype=np.int64) * shards.sequence_length
+        bounds = np.arange(len(lengths) + 1, dtype=np.int64) * sequence_length
         pieces = table.column("document_starts").combine_chunks()
         starts = pieces.flatten().to_numpy().astype(np.int64)
         start_bounds[1:] = np.cumsum(pieces.value_lengths().to_numpy())
@@ -171,15 +195,13 @@ def _decoded(shards: TokenShards, number: int, group: int) -> Rows:
     return Rows(ids, bounds, lengths, starts, start_bounds)
 
 
-@functools.lru_cache(maxsize=64)
-def _opened(shards: TokenShards, number: int) -> pq.ParquetFile:
-    return pq.ParquetFile(shards._files.open_input_file(shards.paths[number]))  # noqa: SLF001  of this module
-
-
 def _find(path: Any, subset: str, filesystem: Any) -> tuple[pafs.FileSystem, list[str]]:
     """Return the file system, and the shards of a subset on it."""
     if isinstance(path, Sequence) and not isinstance(path, str):
         found = [_place(one, filesystem) for one in path]
+        for files, place in found:
+            if files.get_file_info(place).type != pafs.FileType.File:
+                raise RecipeError(f"{place} is no file: a list names files, a single path may be a folder")
         return (found[0][0] if found else pafs.LocalFileSystem()), [place for _, place in found]
     files, place = _place(path, filesystem)
     kind = files.get_file_info(place).type

@@ -189,7 +189,11 @@ class _SegmentRun:
         self._spill = stack.enter_context(IpcFile(self._root, f"state/spill/{name}.arrow"))
         self._sketches = stack.enter_context(IpcFile(self._root, f"state/sketches/{name}.arrow", lasting=True))
         self._subsets = {
-            subset: stack.enter_context(IpcFile(self._root, f"state/spill/{name}.{subset}.arrow")) for subset in SUBSETS
+            # Rows that wait for the end of the run reach the disk anyway; as they last, a machine may be started anew meanwhile.
+            subset: stack.enter_context(
+                IpcFile(self._root, f"state/spill/{name}.{subset}.arrow", lasting=job.settings.shuffle == "corpus")
+            )
+            for subset in SUBSETS
         }
         self._to_shuffle: dict[str, list[pa.RecordBatch]] = {subset: [] for subset in SUBSETS}
         self._groups = GroupTally()

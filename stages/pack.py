@@ -34,7 +34,7 @@ class Pack(Stage, frozen=True, kw_only=True):
     `document_offsets` (position in the document's own tokens; 0 where the document begins).
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     sequence_length: Annotated[int, Meta(ge=2, le=16_777_216)] = 2048
     """Tokens in a row. For (input, label) pairs of 2,048, ask for 2,049 (see `training_pairs`)."""
@@ -155,7 +155,8 @@ class Packer:
         rests.sort(key=lambda piece: -len(piece.tokens))  # stable: equal lengths stay in document order
         open_rows: list[tuple[int, int]] = []  # (room left, row), sorted, so the tightest fit is found by bisection
         for piece in rests:
-            at = bisect.bisect_left(open_rows, (len(piece.tokens), 0))
+            # A document without tokens needs a place too: the position at which it begins.
+            at = bisect.bisect_left(open_rows, (max(len(piece.tokens), 1), 0))
             if at < len(open_rows):
                 room, row = open_rows.pop(at)
             else:

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpusmill.schemas import RecipeError
+
 __all__ = ["packed_column", "packed_field", "packed_length", "packed_rows", "token_dtype"]
 
 _TOKEN_TYPE = b"corpusmill.token_type"
@@ -42,9 +44,19 @@ def packed_length(field: pa.Field) -> int | None:
 
 
 def token_dtype(field: pa.Field) -> np.dtype[Any]:
-    """Return the type of the tokens of *field*, in whichever form it holds them."""
+    """Return the type of the tokens of *field*, in whichever form it holds them.
+
+    Raises:
+        RecipeError: it holds bytes, and another program has lost the word of what they are.
+
+    """
+    if pa.types.is_fixed_size_binary(field.type) and _TOKEN_TYPE not in (field.metadata or {}):
+        raise RecipeError(
+            f"the bytes of {field.name} are of no known type: the metadata of the field is lost; give it "
+            f'{{"{_TOKEN_TYPE.decode()}": "uint16"}} (or "int32"), or read the shards that corpusmill wrote'
+        )
     name = str(field.type.value_type) if not pa.types.is_fixed_size_binary(field.type) else ""
-    return np.dtype(name or (field.metadata or {}).get(_TOKEN_TYPE, b"uint16").decode())
+    return np.dtype(name or field.metadata[_TOKEN_TYPE].decode())
 
 
 def packed_rows(column: pa.Array | pa.ChunkedArray, field: pa.Field) -> Tokens:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import pickle
 from itertools import islice
 from pathlib import Path
@@ -170,6 +171,10 @@ def test_what_cannot_be_read_says_what_to_do(outputs: dict[str, Path], tmp_path:
         TokenDataset(outputs["packed"], sequence_length=64)
     with pytest.raises(RecipeError, match="no shards of the subset 'test'"):
         TokenDataset(outputs["packed"], subset="test")
+    with pytest.raises(RecipeError, match="must not be negative"):
+        TokenDataset(outputs["packed"], shuffle_seed=-1)
+    with pytest.raises(RecipeError, match="is no file: a list names files"):
+        TokenDataset([outputs["packed"]])
     with pytest.raises(RecipeError, match="rank 2 is none of 2"):
         TokenDataset(outputs["packed"], rank=2, world_size=2)
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "train-0.parquet")
@@ -195,6 +200,61 @@ def test_shards_are_found_wherever_they_are(outputs: dict[str, Path], monkeypatc
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert plain(TokenDataset(outputs["packed"])) == expected[len(expected) // 2 : len(expected) // 2 * 2]
+
+
+def test_an_epoch_that_was_loaded_goes_on_and_another_begins_anew(outputs: dict[str, Path]) -> None:
+    dataset = opened(outputs, "packed", shuffle_seed=1)
+    dataset.set_epoch(3)
+    expected = plain(dataset)
+    head = plain(islice(dataset, 5))
+    state = dataset.state_dict()
+    later = opened(outputs, "packed", shuffle_seed=1)
+    later.load_state_dict(state)
+    assert later.state_dict() == state
+    later.set_epoch(3)
+    assert head + plain(later) == expected
+    assert plain(later) == expected
+    later.load_state_dict(state)
+    later.set_epoch(4)
+    assert len(plain(later)) == len(expected)
+
+
+def test_a_look_at_the_first_items_changes_nothing(outputs: dict[str, Path]) -> None:
+    dataset = opened(outputs, "documents")
+    expected = plain(opened(outputs, "documents"))
+    plain(islice(dataset, 3))
+    assert plain(dataset) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process")  # Python warns of threads
+def test_processes_that_are_forked_open_files_of_their_own(outputs: dict[str, Path], tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    dataset = TokenDataset(str(outputs["packed"]), filesystem=fsspec.filesystem("file"))
+    expected = plain(dataset)
+    children = []
+    for number in range(3):
+        child = os.fork()
+        if not child:
+            try:
+                (tmp_path / f"{number}").write_text(json.dumps(plain(dataset)))
+            finally:
+                os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    assert [json.loads((tmp_path / f"{number}").read_text()) for number in range(3)] == [expected] * 3
+
+
+def test_documents_without_tokens_are_read_over(tmp_path: Path) -> None:
+    ids = [[1, 2, 3], [], [4], [], [], [5, 6, 7, 8]]
+    batch = pa.record_batch({"id": list("abcdef"), "input_ids": pa.array(ids, pa.list_(pa.uint16()))})
+    for strategy in ("best_fit", "concatenate"):
+        packed = Pack(sequence_length=4, strategy=strategy)(pa.Table.from_batches([batch]))  # type: ignore[arg-type]
+        assert {id_ for row in packed["document_ids"].to_pylist() for id_ in row} == set("abcdef")
+        assert max(start for row in packed["document_starts"].to_pylist() for start in row) < 4
+        pq.write_table(packed, tmp_path / "train-00000.parquet")
+        assert len(list(TokenDataset(tmp_path, positions=True))) == packed.num_rows
 
 
 def test_it_travels_to_other_processes(outputs: dict[str, Path]) -> None:

@@ -148,6 +148,22 @@ def test_text_comes_back(outputs: dict[str, Path], name: str, tmp_path: Path) ->
     assert set(lines[0]) == {"id", "url", "source", "text"}
 
 
+def test_tokens_that_documents_begin_and_end_with_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "crawl").mkdir()
+    (tmp_path / "crawl" / "a.txt").write_text("A page about <|endoftext|> and its end.")
+    changes = [
+        "tokenize.vocabulary_size=300",
+        'tokenize.special_tokens=["<|endoftext|>", "<|begin|>"]',
+        "tokenize.begin_token=<|begin|>",
+        "tokenize.special_tokens_in_text=token",
+        "output.validation_share=0",
+    ]
+    run(load_recipe("minimal", changes), [tmp_path / "crawl"], tmp_path / "out")
+    export(tmp_path / "out", tmp_path / "j", "jsonl")
+    (line,) = (tmp_path / "j" / "train-00000.jsonl").read_text().splitlines()
+    assert json.loads(line)["text"] == "A page about <|endoftext|> and its end."
+
+
 def test_what_cannot_be_exported_says_why(outputs: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="did you mean 'megatron'"):
         export(outputs["documents"], tmp_path / "x", "megatrn")
@@ -157,18 +173,20 @@ def test_what_cannot_be_exported_says_why(outputs: dict[str, Path], tmp_path: Pa
         export(outputs["packed"], tmp_path / "x", "jsonl")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a").write_text("")
-    with pytest.raises(RecipeError, match="is not empty"):
-        export(outputs["packed"], tmp_path / "full", "numpy")
+    for place in (tmp_path / "full", tmp_path / "full" / "a"):
+        with pytest.raises(RecipeError, match="is there already"):
+            export(outputs["packed"], place, "numpy")
 
 
 def test_shards_that_are_not_what_the_manifest_says_are_not_exported(outputs: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(outputs["documents"], tmp_path / "out")
     first, second = sorted((tmp_path / "out" / "shards").glob("train-*"))[:2]
     shutil.copy(first, second)
+    (tmp_path / "numpy.unfinished").mkdir()
     for name in ("megatron", "datatrove", "numpy", "jsonl"):
         with pytest.raises(OutputMismatchError, match="its manifest says"):
             export(tmp_path / "out", tmp_path / name, name)
-        assert not [path for path in (tmp_path / name).iterdir() if not path.name.startswith("train-00000")]
+        assert not list(tmp_path.glob(f"{name}*"))
     second.write_bytes(b"PAR1")
     with pytest.raises(OutputMismatchError, match="cannot be read"):
         export(tmp_path / "out", tmp_path / "y", "numpy")

@@ -15,6 +15,7 @@ from corpusmill.manifest import read_manifest
 from corpusmill.recipe import load_recipe
 from corpusmill.run import run
 from corpusmill.schemas import RecipeError
+from corpusmill.schemas.manifest import SegmentRecord, ShardRecord
 from corpusmill.stages import stage_from
 from corpusmill.subsets import shuffle_key
 from support import prose, stop_after
@@ -107,6 +108,26 @@ def test_it_goes_on_after_any_stop(crawl: Path, tmp_path: Path, how: str, packed
         assert contents(output) == expected
         assert audit(output).ok
         assert not list((output / "state" / "spill").glob("*"))
+
+
+@pytest.mark.parametrize("shards_written", [0, 2])
+def test_what_waits_for_its_shard_survives_the_machine(crawl: Path, tmp_path: Path, shards_written: int) -> None:
+    ran(crawl, tmp_path / "whole", "output.shuffle=corpus")
+    events = Journal(tmp_path / "whole" / "state" / "journal.jsonl").events
+    first_shard = next(number for number, event in enumerate(events) if isinstance(event, ShardRecord))
+    output = tmp_path / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, first_shard + (shards_written or -2))
+        with pytest.raises(KeyboardInterrupt):
+            ran(crawl, output, "output.shuffle=corpus")
+    before = len(Journal(output / "state" / "journal.jsonl").events)
+    (output / "state" / "boot").write_text("another boot")
+    ran(crawl, output, "output.shuffle=corpus")
+    assert contents(output) == contents(tmp_path / "whole")
+    assert audit(output).ok
+    after = Journal(output / "state" / "journal.jsonl").events
+    again = [event for event in after[before:] if isinstance(event, SegmentRecord)]
+    assert len(again) <= 4  # of the last split or two; what was finished is not worked on again
 
 
 def test_what_is_added_later_is_shuffled_among_itself(crawl: Path, tmp_path: Path) -> None:

@@ -103,3 +103,10 @@ def test_bytes_of_rows_are_the_same_tokens_as_lists(token_type: pa.DataType) -> 
     rows = expected[[1, 2, *range(4, len(expected))]]
     assert (inputs.tolist(), labels.tolist()) == (rows[:, :-1].tolist(), rows[:, 1:].tolist())
     assert stored.drop_columns(["input_ids"]).to_pydict() == lists.drop_columns(["input_ids"]).to_pydict()
+
+
+def test_bytes_that_lost_the_word_of_what_they_are_are_refused() -> None:
+    stored = Pack(sequence_length=4, column="binary")(batch_of([5, 3]))
+    lost = pa.table({"input_ids": stored.column("input_ids"), "n_tokens": stored.column("n_tokens")})
+    with pytest.raises(RecipeError, match="are of no known type"):
+        training_pairs(lost)
