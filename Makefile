@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 	@echo "report:  out/report.html"
 
 test: $(VENV)/.test-installed
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check $(SOURCES)

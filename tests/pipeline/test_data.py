@@ -250,7 +250,7 @@ def test_documents_without_tokens_are_read_over(tmp_path: Path) -> None:
     ids = [[1, 2, 3], [], [4], [], [], [5, 6, 7, 8]]
     batch = pa.record_batch({"id": list("abcdef"), "input_ids": pa.array(ids, pa.list_(pa.uint16()))})
     for strategy in ("best_fit", "concatenate"):
-        packed = Pack(sequence_length=4, strategy=strategy)(pa.Table.from_batches([batch]))  # type: ignore[arg-type]
+        packed = Pack(sequence_length=4, strategy=strategy)(pa.Table.from_batches([batch]))
         assert {id_ for row in packed["document_ids"].to_pylist() for id_ in row} == set("abcdef")
         assert max(start for row in packed["document_starts"].to_pylist() for start in row) < 4
         pq.write_table(packed, tmp_path / "train-00000.parquet")
