@@ -175,6 +175,7 @@ def test_gzip_inside_chunks_and_brotli(tmp_path: Path) -> None:
         (b"\x00\x01\x02nonsense", ["Content-Encoding: rot13"]),
         (gzip.compress(bytes(200_000)), ["Content-Encoding: gzip"]),
     ],
+    ids=["cut gzip", "cut chunks", "no brotli", "no deflate", "unknown", "a bomb"],
 )
 def test_a_body_that_cannot_be_decoded_costs_its_record(tmp_path: Path, body: bytes, headers: list[str]) -> None:
     data = response(body, "text/html", "200 OK", *headers) + response(b"<html>next")
