@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.stages.automaton import Automaton, compile_patterns, found_in, paged
+from corpusmill.stages.automaton import Automaton, compile_patterns, found_in
+from corpusmill.stages.character_pages import paged
 from corpusmill.stages.text_buffers import TextBuffers
 
 __all__ = ["STILL_TEXT", "EmojiTable", "Found", "emoji_table"]

@@ -156,7 +156,7 @@ class FilterToxicity(DocumentStage, frozen=True, kw_only=True):
 
 
 def _words(text: str) -> float:
-    """Return the words of *text* as `text_units.words_of` counts them."""
+    """Return the words of *text*, as many as `FilterQuality` measures before it rounds."""
     from corpusmill.stages.term_table import count_words
 
     return count_words(np.frombuffer(text.encode("utf-8", "replace"), np.uint8))
