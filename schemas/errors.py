@@ -9,6 +9,8 @@
     ├── EngineMismatchError       a fast engine and its reference disagree: a run begins its batch again with the reference
     └── RetryableError            a passing fault (disk, worker): the same command goes on where it was
 
+`InvalidTextError` is none of them: like any other exception of a stage it costs its document, not the run.
+
 All of them pickle, because they cross process borders. No message ever contains the text of a document.
 """
 
@@ -21,6 +23,7 @@ __all__ = [
     "CorpusmillError",
     "EngineMismatchError",
     "InputError",
+    "InvalidTextError",
     "LockedError",
     "OutputMismatchError",
     "RecipeError",
@@ -56,6 +59,10 @@ class OutputMismatchError(CorpusmillError):
 
 class InputError(CorpusmillError):
     """An input file or record cannot be read; it goes to quarantine and the run goes on."""
+
+
+class InvalidTextError(ValueError):
+    """A text is not UTF-8. The message names the document, and nothing holds its text, as a `UnicodeDecodeError` does."""
 
 
 class RetryableError(CorpusmillError):

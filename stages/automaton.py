@@ -22,16 +22,16 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from corpusmill.stages.character_pages import paged
 from corpusmill.stages.text_buffers import TextBuffers
 from corpusmill.stages.unicode_forms import FormTables, form_tables
 
-__all__ = ["Automaton", "UnknownSyntaxError", "compile_patterns", "found_in", "members", "paged"]
+__all__ = ["Automaton", "UnknownSyntaxError", "compile_patterns", "found_in", "members"]
 
 _POINTS: Final = 0x110000
 _BEGIN: Final = _POINTS
 """Stands before the first character of a text."""
 _END: Final = _POINTS + 1
-_PAGE: Final = 128
 _LINE_FEED: Final = 10
 
 Ranges = tuple[tuple[int, int], ...]
@@ -252,17 +252,6 @@ def _classes(sets: list[Ranges]) -> tuple[npt.NDArray[np.uint8], list[int]]:
         positions_of[ranges] = positions_of.get(ranges, 0) | 1 << position
     masks = [sum(positions_of.get(distinct[at], 0) for at in np.flatnonzero(row)) for row in bits]
     return classes, masks
-
-
-def paged(entries: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint16], npt.NDArray[Any]]:
-    """Return *entries*, one for each code point, as a table of two levels: distinct pages stay in the processor's cache."""
-    numbers: dict[bytes, int] = {}
-    page_of = np.array(
-        [numbers.setdefault(page.tobytes(), len(numbers)) for page in entries.reshape(-1, _PAGE)], np.uint16
-    )
-    pages = np.frombuffer(b"".join(numbers), entries.dtype).reshape(-1, _PAGE)
-    page_of.flags.writeable = False
-    return page_of, pages
 
 
 def _ranges_of(operator: str, argument: Any) -> Ranges:

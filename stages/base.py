@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints, runtime_checkable
 
@@ -21,7 +22,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.schemas import Document, Drop, RecipeError, StageError, did_you_mean, signal_column, verdict_array
+from corpusmill.schemas import (
+    Document,
+    Drop,
+    InvalidTextError,
+    RecipeError,
+    StageError,
+    did_you_mean,
+    signal_column,
+    verdict_array,
+)
 from corpusmill.stages.text_buffers import TextBuffers, large_strings, text_buffers
 
 __all__ = [
@@ -47,7 +57,12 @@ Apply = Callable[[Document], "Document | Drop"]
 BatchFunction = Callable[[pa.RecordBatch], tuple[pa.RecordBatch, pa.StructArray]]
 """The opened stage: a batch in; the same rows and one verdict per row (null = keep) out."""
 Guard = Callable[[TextBuffers], npt.NDArray[np.bool_]]
-"""Says of each text of a batch whether a stage has anything to do with it."""
+"""Says of each text of a batch whether a stage has anything to do with it.
+
+Arrow does not look at bytes, so a text may be no UTF-8. Kernels read and write nothing beyond a text for that: they take bytes
+that are none for U+FFFD, or the text for one to be looked at. Then a string is made of it, which raises `InvalidTextError`, and
+the document goes to quarantine; one that a guard passes over keeps its bytes.
+"""
 
 
 @runtime_checkable
@@ -273,11 +288,8 @@ def _documents(
     batch: pa.RecordBatch, wanted: tuple[str, ...], busy: npt.NDArray[np.bool_] | None = None
 ) -> list[Document]:
     """Return the rows of *batch*, or those that are *busy*, as documents that hold the *wanted* columns."""
-    columns: dict[str, list[Any]] = {}
-    for name in wanted:
-        if name in batch.schema.names:
-            column = batch.column(name)
-            columns[name] = (column if busy is None else column.filter(pa.array(busy))).to_pylist()
+    chosen = batch if busy is None else batch.filter(pa.array(busy))
+    columns = {name: _values(chosen, name) for name in wanted if name in batch.schema.names}
     rows = batch.num_rows if busy is None else int(busy.sum())
     texts = [text or "" for text in columns.pop("text", [None] * rows)]
     ids = [str(i) for i in columns.pop("id", range(rows))]
@@ -285,6 +297,31 @@ def _documents(
     return [
         Document(id=ids[row], text=texts[row], **{name: values[row] for name, values in rest}) for row in range(rows)
     ]
+
+
+def _values(batch: pa.RecordBatch, name: str) -> list[Any]:
+    """Return the values of a column.
+
+    Raises:
+        InvalidTextError: one is a string that is not UTF-8.
+
+    """
+    column = batch.column(name)
+    with suppress(UnicodeDecodeError):
+        return column.to_pylist()  # type: ignore[no-any-return]
+    # Here, where that error is gone: it holds the text, and would travel as the context of the next one.
+    row = next(row for row in range(len(column)) if not _is_readable(column, row))
+    names_row = "id" in batch.schema.names and _is_readable(batch.column("id"), row)
+    which = repr(batch.column("id")[row].as_py()) if names_row else f"in row {row}"
+    raise InvalidTextError(f"{name!r} of the document {which} is not UTF-8")
+
+
+def _is_readable(column: pa.Array, row: int) -> bool:
+    """Return whether a value can be made one of Python."""
+    with suppress(UnicodeDecodeError):
+        column[row].as_py()
+        return True
+    return False
 
 
 def _spread(values: list[Any], busy: npt.NDArray[np.bool_] | None, idle: Any) -> list[Any]:

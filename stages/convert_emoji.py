@@ -49,7 +49,8 @@ class ConvertEmoji(DocumentStage, frozen=True, kw_only=True):
     part of the sentence and cannot be undone; `remove` deletes; `keep` only counts. Risk of `remove`: the tone of a
     message goes."""
     language: Literal["en", "ar", "de", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "ru", "tr", "zh"] = "en"
-    """Language of the names; the same for all documents, whatever they are written in."""
+    """Language of the names; the same for all documents, whatever they are written in. Risk: names of one language stand
+    in texts of another, which filters and models read as a mixture; what a language has no name for is English."""
     text_symbols: bool = False
     """Convert characters that Unicode shows as text unless a selector asks for a picture, and `© ® ™`, as well: then every
     sequence of Unicode's own list becomes one name. Risk: `↔`, `✓`, `♀` and legal notices in running text become names, so the

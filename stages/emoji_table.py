@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.stages.automaton import Automaton, compile_patterns, found_in, paged
+from corpusmill.stages.automaton import Automaton, compile_patterns, found_in
+from corpusmill.stages.character_pages import paged
 from corpusmill.stages.text_buffers import TextBuffers
 
 __all__ = ["STILL_TEXT", "EmojiTable", "Found", "emoji_table"]
@@ -45,6 +46,7 @@ class EmojiTable:
         self._trie = _trie(list(self.names))
         self._name_list = list(self.names.values())
         self._first_two = _first_two(list(self.names))
+        self._shortest = min(len(sequence.encode()) for sequence in self.names)  # bytes: 3, but 2 where `©` is one
 
     def may_have_emoji(self, texts: TextBuffers) -> npt.NDArray[np.bool_]:
         """Return of each text whether a known sequence may be in it: a character that is one, or the first two of one."""
@@ -56,7 +58,7 @@ class EmojiTable:
 
         # A surrogate, which a text of a batch cannot have, becomes one character that is in no emoji.
         data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
-        spans = np.empty((data.size // 3 + 1, 3), np.int64)
+        spans = np.empty((data.size // self._shortest + 1, 3), np.int64)
         count = find_emoji(data, *self._trie, spans)
         return [(start, end, self._name_list[name]) for start, end, name in spans[:count].tolist()]
 

@@ -66,7 +66,8 @@ class FilterToxicity(DocumentStage, frozen=True, kw_only=True):
     """Languages whose terms apply, in every text. Empty: all, each where its language is plausible from script and function
     words. Naming them switches that test off, and with it the protection of texts in other languages."""
     categories: tuple[str, ...] = ()
-    """Categories that count; empty: all."""
+    """Categories that count; empty: all. Risk of a choice: terms of the others are as if unlisted, in signals too, and
+    a longer term of another category no longer covers a shorter one inside it."""
     disguised_words: bool = True
     """Look a second time at words that are spelled to be missed: `f*ck`, `sh1t`, `fuuuck`, a letter of another script, a blank
     after each letter. Strong and severe single words of four letters or more only. Risk: names and codes that look like it."""
@@ -75,7 +76,8 @@ class FilterToxicity(DocumentStage, frozen=True, kw_only=True):
     switches the rule off. 25 is two vulgar words in 79 words, or 26 in 1,000: blunt fiction and most chat stay, pornography
     goes. Lower values remove dialects and reclaimed words first."""
     maximum_severe: Annotated[int, Meta(ge=0)] | None = 0
-    """Severe hits above which a document goes (`severe_terms`) if they are dense as well; None switches the rule off."""
+    """Severe hits above which a document goes (`severe_terms`) if they are dense as well; None switches the rule off. Risk of 0:
+    a short text that quotes or condemns one slur goes; of more: short abuse stays, which has one."""
     minimum_severe_density: Annotated[float, Meta(ge=0)] = 5.0
     """Severe hits per 1,000 words from which `maximum_severe` is asked: one in 200 words, two in 400. It keeps a long
     report that quotes a slur. 0 drops for every single one."""
@@ -83,7 +85,7 @@ class FilterToxicity(DocumentStage, frozen=True, kw_only=True):
     """Words that a text is taken to have at least when densities are computed. Without it, one vulgar word in a message of
     ten words is a density of 100; with it, 20."""
     scores_only: bool = False
-    """Measure, drop nothing."""
+    """Measure, drop nothing. Risk: nothing later reads the signals of itself, so all of it reaches the shards."""
 
     def resources(self) -> tuple[str, ...]:
         """Return the paths of the user's lexicons."""
@@ -156,7 +158,7 @@ class FilterToxicity(DocumentStage, frozen=True, kw_only=True):
 
 
 def _words(text: str) -> float:
-    """Return the words of *text* as `text_units.words_of` counts them."""
+    """Return the words of *text*, as many as `FilterQuality` measures before it rounds."""
     from corpusmill.stages.term_table import count_words
 
     return count_words(np.frombuffer(text.encode("utf-8", "replace"), np.uint8))

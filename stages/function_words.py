@@ -13,6 +13,8 @@ __all__ = ["FUNCTION_WORDS", "FunctionWordTable", "function_word_table"]
 
 # English is the list of Rae et al. 2021 and nothing else. The rest are common function words that English pages do not
 # use as words or names, so that two of them cannot turn up by chance: no "die", "is", "la" or "no".
+# `plausible_languages` keeps a list of its own, which asks something else: there words are compared, so one that neighbours share
+# is evidence for each of them, and "die", "la" and "de" are in it.
 FUNCTION_WORDS: Mapping[str, str] = {
     "en": "the be to of and that have with",
     "af": "het nie en wat vir aan om deur maar ook hulle",

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from corpusmill.stages.character_pages import CODE_POINTS, paged
 from corpusmill.stages.kernels.language_sample import (
     ALPHABETIC,
     COMPOSED,
@@ -28,8 +29,6 @@ from corpusmill.stages.kernels.language_sample import (
 
 __all__ = ["Characters", "characters"]
 
-_PAGE = 128
-_SIZE = 0x110000
 _ASSIGNED = 0x40000  # beyond are variation selectors and private use, which are none of what is asked here
 _JAMO = range(0x1161, 0x11C3)  # vowels and finals, which compose by arithmetic
 
@@ -49,7 +48,7 @@ class Characters(NamedTuple):
 @functools.cache
 def characters() -> Characters:
     """Return the tables, made once per process."""
-    traits, lower = np.zeros(_SIZE, np.uint32), np.zeros(_SIZE, np.int32)
+    traits, lower = np.zeros(CODE_POINTS, np.uint32), np.zeros(CODE_POINTS, np.int32)
     composing: dict[int, list[int]] = {}
     for code in range(_ASSIGNED):
         sign = chr(code)
@@ -69,10 +68,7 @@ def characters() -> Characters:
         traits[code] = bits | unicodedata.combining(sign) << 8
     traits[list(composing)] |= COMPOSES
     pairs = sorted(first << 21 | second for second, firsts in composing.items() for first in firsts)
-    both = np.stack([traits.view(np.int32), lower], axis=1).reshape(-1, 2 * _PAGE)
-    numbers: dict[bytes, int] = {}
-    page_of = np.array([numbers.setdefault(page.tobytes(), len(numbers)) for page in both], np.uint16)
-    pages = np.frombuffer(b"".join(numbers), np.int32).reshape(-1, _PAGE, 2)
+    page_of, pages = paged(np.stack([traits.view(np.int32), lower], axis=1))
     return Characters(
         page_of,
         np.ascontiguousarray(pages[:, :, 0]).view(np.uint32),

@@ -145,6 +145,10 @@ def _automaton(
     used, taken = np.zeros((2, 8 * len(row) + 2 * _BYTES), np.bool_)
     bases = np.zeros(count, np.int64)  # rows without an entry have base 0, whose places belong to others
     last = place_rows(order, bounds, byte, used, taken, bases)
+    if last < 0:
+        raise StageError(
+            f"filter_language: the {len(row)} exceptions of py3langid's model do not fit in {used.size} places"
+        )
 
     def state(numbers: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
         packed: npt.NDArray[np.uint64] = bases[row_of[numbers]].astype(np.uint64) << np.uint64(17) | features[numbers]

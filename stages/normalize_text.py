@@ -2,7 +2,7 @@
 
 Every later stage counts, compares or hashes characters, so what looks the same has to be the same here. Repairs can enable each
 other: removing an invisible character can complete a broken sequence. The steps are therefore repeated until nothing changes,
-which makes the stage idempotent.
+which makes the stage idempotent but for what somebody has nested deeper than `_ROUNDS`.
 
 Most texts are as they should be: 76 % of 6,433 from many sources, 93 % of a thousand that `strip_html` had extracted. A scan
 over the bytes of a batch finds those, at 600 MB/s (text_scan.py), and no string is made of them; of the others ftfy sees the
@@ -29,15 +29,18 @@ from corpusmill.stages.text_scan import TextScan, text_scan
 
 __all__ = ["NormalizeText", "normalize_blanks", "remove_invisible", "unescape_entities"]
 
-_ROUNDS = 16  # each round undoes a layer of damage; layers of mojibake double in size, so real text needs two or three
+_ROUNDS = 16
+"""Each round undoes a layer of damage; layers of mojibake double in size, so real text needs two or three. As many as a text asks
+for would be quadratic: a layer takes twenty bytes where references spell mojibake that is itself in references."""
 
 
 class NormalizeText(DocumentStage, frozen=True, kw_only=True):
     """Repair broken encodings and make characters, white space and lines uniform; drop what is then `empty`.
 
-    Normalising twice gives what normalising once gives. Quotes, ligatures, full-width letters and case are left as they
-    are. Signals: `repaired` says whether the encoding repair changed the text, `replacement_share` is the share of
-    U+FFFD among the characters of the result.
+    Normalising twice gives what normalising once gives, unless repairs that each make the next one possible are more than 16
+    deep: references spelled in mojibake within each other, or with `repeated_punctuation` in marks that are cut. Quotes,
+    ligatures, full-width letters and case are left as they are. Signals: `repaired` says whether the encoding repair changed
+    the text, `replacement_share` is the share of U+FFFD among the characters of the result.
     """
 
     reasons: ClassVar[frozenset[str]] = frozenset({"empty"})
@@ -146,7 +149,7 @@ class NormalizeText(DocumentStage, frozen=True, kw_only=True):
                 data = scan.repair(data)
                 repaired = repaired or data != before
             if self.unescape_html != "never" and b"&" in data and b";" in data:
-                data = unescape_entities(data.decode(), keep_markup=self.unescape_html == "auto").encode()
+                data = self._unescape(data.decode()).encode()
             if scan.is_done(data):
                 break
             data = scan.clean(data)
@@ -156,10 +159,20 @@ class NormalizeText(DocumentStage, frozen=True, kw_only=True):
                 break
         return data, repaired
 
+    def _unescape(self, text: str) -> str:
+        """Return *text* without the references that `unescape_html` means."""
+        fate = cleaning.fate_of_values(
+            self.unicode_form,
+            control_characters=self.control_characters,
+            zero_width=self.zero_width,
+            soft_hyphens=self.soft_hyphens,
+        )
+        return unescape_entities(text, keep_markup=self.unescape_html == "auto", fate=fate)
+
     def _plain_steps(self) -> Iterator[Step]:
         """Yield the steps after the repair of encodings, in order, as functions of strings."""
         if self.unescape_html != "never":
-            yield lambda text: unescape_entities(text, keep_markup=self.unescape_html == "auto")
+            yield self._unescape
         if self.line_separators:
             yield cleaning.break_lines
         if self.control_characters:

@@ -50,7 +50,9 @@ class LanguageEvidence:
 
 
 # The most frequent words of each language, shared ones included: evidence is a comparison, so a neighbour without a lexicon
-# is listed too, else its texts would look like the nearest language that has one.
+# is listed too, else its texts would look like the nearest language that has one. `function_words` is no list for that: it leaves
+# out whatever is an English word as well, keeps languages together that share a list, and has Latin scripts only. Nor is this one
+# for it: with "a", "i", "in" and "on" any page of English has function words of other languages.
 _FUNCTION_WORDS = {
     "en": "the of and to in is that for it was with on as are this have be you not they",
     "de": "der die und das nicht mit ist den von zu auf sich auch ein ich es im dem sie du wir",

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from corpusmill.stages.character_pages import paged
 from corpusmill.stages.kernels import quality_layout as layout
 from corpusmill.stages.text_units import (
     BULLETS,
@@ -29,7 +29,6 @@ from corpusmill.stages.text_units import (
 
 __all__ = ["QualityCharacters", "quality_characters"]
 
-_PAGE = 128
 _CLASSED = 0x40000  # behind are selectors and characters for private use
 _TRIGGERS = b"[aAiIjJsS"  # see the kernel quality_lines.edit
 _MARKS = {
@@ -80,16 +79,7 @@ def quality_characters() -> QualityCharacters:
         np.int64
     )
     distances = np.where(kinds & layout.ALPHA, lower - np.arange(len(text)), 0)
-    pages = (kinds | (distances << 32)).reshape(-1, _PAGE)
-    numbers: dict[bytes, int] = {}
-    page_of = [numbers.setdefault(page.tobytes(), len(numbers)) for page in pages]
-    nothing = numbers.setdefault(bytes(pages[0].nbytes), len(numbers))
-    page_of += [nothing] * ((sys.maxunicode + 1 - _CLASSED) // _PAGE)
-    of_bytes = np.concatenate([kinds[:_PAGE], np.full(_PAGE, layout.SEVERAL)]).astype(np.uint32)
+    of_bytes = np.concatenate([kinds[:128], np.full(128, layout.SEVERAL)]).astype(np.uint32)
     of_bytes[np.frombuffer(_TRIGGERS, np.uint8)] |= layout.TRIGGER
-    table = QualityCharacters(
-        of_bytes, np.array(page_of, np.uint16), np.frombuffer(b"".join(numbers), np.int64).reshape(-1, _PAGE)
-    )
-    for array in table:
-        array.flags.writeable = False
-    return table
+    of_bytes.flags.writeable = False
+    return QualityCharacters(of_bytes, *paged(kinds | (distances << 32)))

@@ -18,6 +18,7 @@ from corpusmill.stages.kernels import quality_layout as layout
 from corpusmill.stages.quality_characters import quality_characters
 from corpusmill.stages.quality_rules import Family, LineRule
 from corpusmill.stages.text_buffers import TextBuffers
+from corpusmill.stages.text_units import EAST_ASIAN_WORD, SOUTH_EAST_ASIAN_WORD
 
 __all__ = ["Edited", "edit_texts", "measure_texts"]
 
@@ -37,7 +38,7 @@ def measure_texts(texts: TextBuffers, families: Collection[Family]) -> dict[str,
     counts: dict[str, Numbers] = {}
     column = counted.T
     # What a text without spaces has in words: two characters of Chinese or Japanese are one, five of Thai or Tibetan.
-    unspaced = column[layout.EASTERN] / 2 + column[layout.SOUTH_EASTERN] / 5
+    unspaced = column[layout.EASTERN] / EAST_ASIAN_WORD + column[layout.SOUTH_EASTERN] / SOUTH_EAST_ASIAN_WORD
     words_counted = column[layout.SPACED] + unspaced
     if "words" in families:
         counts |= _word_values(column, words_counted, unspaced)

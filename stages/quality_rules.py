@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 __all__ = ["ALL_LINE_RULES", "RULES", "Family", "LineRule", "Preset", "Rule"]
 
 Preset = Literal["gopher_quality", "gopher_repetition", "c4", "fineweb"]
@@ -33,9 +36,9 @@ class Rule(NamedTuple):
         """The name of the setting that overrides the limit."""
         return f"{self.side}_{self.signal}"
 
-    def broken_by(self, value: float, limit: float) -> bool:
-        """Say whether *value* lies beyond *limit*; the limit itself is still good."""
-        return value < limit if self.side == "minimum" else value > limit
+    def broken_by(self, values: npt.NDArray[np.float64], limit: float) -> npt.NDArray[np.bool_]:
+        """Say which of *values* lie beyond *limit*; the limit itself is still good, and so is NaN, which was not measured."""
+        return values < limit if self.side == "minimum" else values > limit
 
 
 RULES: tuple[Rule, ...] = (

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from corpusmill.stages.character_pages import paged
 from corpusmill.stages.text_buffers import TextBuffers
 
 __all__ = ["repeated_line_guard"]
 
-_PAGE = 128
 _CASED = 0x20000  # no character behind has a case
 
 
@@ -55,12 +54,6 @@ def _folds() -> _Folds:
             entries[code] = BLANK
         elif folded != character:
             entries[code] = (ord(folded) - code) * 8
-    numbers: dict[bytes, int] = {}
-    page_of = [numbers.setdefault(page.tobytes(), len(numbers)) for page in entries.reshape(-1, _PAGE)]
-    unchanged = numbers.setdefault(bytes(_PAGE * entries.itemsize), len(numbers))
-    page_of += [unchanged] * ((sys.maxunicode + 1 - _CASED) // _PAGE)
-    pages = np.frombuffer(b"".join(numbers), np.int64).reshape(-1, _PAGE)
-    folds = _Folds(entries[:_PAGE].copy(), np.array(page_of, np.uint16), pages)
-    for array in folds:
-        array.flags.writeable = False
-    return folds
+    of_ascii = entries[:128].copy()
+    of_ascii.flags.writeable = False
+    return _Folds(of_ascii, *paged(entries))

@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from corpusmill.stages.character_pages import PAGE, paged
 from corpusmill.stages.kernels import term_symbols
 from corpusmill.stages.kernels import terms as kernels
 from corpusmill.stages.term_folding import IGNORED, KATAKANA, MARKS, SAME, SPECIAL, UNSPACED, fold
 from corpusmill.stages.text_buffers import TextBuffers
-from corpusmill.stages.text_units import EAST_ASIAN, SOUTH_EAST_ASIAN
+from corpusmill.stages.text_units import EAST_ASIAN, EAST_ASIAN_WORD, SOUTH_EAST_ASIAN, SOUTH_EAST_ASIAN_WORD
 
 __all__ = ["Occurrence", "SymbolText", "TermTable", "WordTable", "characters", "count_words"]
 
-_PAGE = 128
 _PARTICLES = re.compile("[\u0590-\u05ff\u0600-\u06ff]")
 _TWO_SCRIPTS = re.compile("[\u0370-\u052f]")  # Greek and Cyrillic
 _KANA, _HAN = re.compile("[\u3041-\u30fa]"), re.compile("[\u3400-\u9fff]")
@@ -35,7 +35,6 @@ _BITS = 17
 _FACTOR = 0x9E3779B97F4A7C15
 _SECOND = 0xC2B2AE3D27D4EB4F  # both as in kernels/terms.py
 _64_BITS = (1 << 64) - 1
-_EAST_ASIAN_WORD, _SOUTH_EAST_ASIAN_WORD = 2, 5  # characters, as in text_units
 
 
 def _fixed(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -100,10 +99,7 @@ def characters() -> term_symbols.Characters:
 def _packed(
     entries: npt.NDArray[np.int32], expansions: list[list[int]], wordlike: npt.NDArray[np.bool_], everything: str
 ) -> term_symbols.Characters:
-    """Return the entries as pages of which each distinct one is kept once, with the classes of symbols."""
-    numbers: dict[bytes, int] = {}
-    page_of = np.array([numbers.setdefault(p.tobytes(), len(numbers)) for p in entries.reshape(-1, _PAGE)], np.uint16)
-    pages = np.frombuffer(b"".join(numbers), np.int32).reshape(-1, _PAGE)
+    """Return the entries in pages, with the classes of symbols."""
     kinds = np.zeros(0x10000, np.uint8)
     symbols = everything[:0x10000]
     kinds[wordlike[:0x10000]] = term_symbols.WORD
@@ -115,7 +111,7 @@ def _packed(
     kinds[_where(_KANA, symbols)] |= term_symbols.KANA
     kinds[_where(_HAN, symbols)] |= term_symbols.HAN
     several = _fixed(np.array(expansions, np.int32))
-    return _with_kinds(term_symbols.Characters(_fixed(page_of), _fixed(pages), several, None, None), kinds)
+    return _with_kinds(term_symbols.Characters(*paged(entries), several, None, None), kinds)
 
 
 def _with_kinds(table: term_symbols.Characters, kinds: npt.NDArray[np.uint8]) -> term_symbols.Characters:
@@ -226,15 +222,15 @@ class WordTable:
 
 
 def count_words(data: npt.NDArray[np.uint8]) -> float:
-    """Return the words of a text in UTF-8: the very number of `text_units.words_of`."""
+    """Return the words of a text in UTF-8: runs of non-white space, and characters as `text_units` says."""
     spaced, east, south_east = term_symbols.count_words(data, characters())
-    return float(spaced + (east / _EAST_ASIAN_WORD + south_east / _SOUTH_EAST_ASIAN_WORD))
+    return float(spaced + (east / EAST_ASIAN_WORD + south_east / SOUTH_EAST_ASIAN_WORD))
 
 
 def _symbols(folded: str) -> tuple[int, ...]:
     """Return the symbols of a folded text; accents that are left in it belong to no symbol."""
     pages, page_of = characters().pages, characters().page_of
-    entries = [int(pages[page_of[ord(c) // _PAGE], ord(c) % _PAGE]) for c in folded]
+    entries = [int(pages[page_of[ord(c) // PAGE], ord(c) % PAGE]) for c in folded]
     symbols = [entry & 0xFFFF for entry in entries if not entry & term_symbols.EXPANDED]
     words = "".join(map(chr, symbols)).split(chr(term_symbols.BLANK))
     return tuple(map(ord, chr(term_symbols.BLANK).join(filter(None, words))))

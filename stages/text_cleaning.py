@@ -40,6 +40,7 @@ __all__ = [
     "cut_blank_lines",
     "cut_punctuation",
     "cut_stacks",
+    "fate_of_values",
     "normalize_blanks",
     "remove_controls",
     "remove_invisible",
@@ -88,6 +89,10 @@ _EMOJI_AFTER = re.compile(f"[{EMOJI_AFTER}]")
 _BLANK_RUN = re.compile(f" [ \t{EXOTIC_BLANKS}]+|[\t{EXOTIC_BLANKS}][ \t{EXOTIC_BLANKS}]*")
 _INDENTATION = re.compile(f"[{BLANKS}]*")
 _ENTITY_TAIL = re.compile(r"&(#?[0-9A-Za-z]{1,31})\Z")
+_REACH: Final = 40  # characters that a reference takes, and more
+_STORED: Final = 2048  # characters of a piece that is put aside
+_OPEN_REFERENCE = re.compile(r"&#?[0-9A-Za-z]{0,31}\Z")
+_OF_REFERENCES = re.compile("[&#;0-9A-Za-z]*")
 
 
 def break_lines(text: str) -> str:
@@ -100,12 +105,13 @@ def remove_controls(text: str) -> str:
     return _CONTROL.sub("", _TERMINAL_ESCAPE.sub("", text) if "\x1b" in text else text)
 
 
-def unescape_entities(text: str, *, keep_markup: bool = True) -> str:
+def unescape_entities(text: str, *, keep_markup: bool = True, fate: Step = str) -> str:
     """Return *text* with HTML character references replaced, however often they were escaped.
 
     Only references that end in a semicolon count: `AT&T` and `a&b` are text. With *keep_markup* a text that has a `<`,
     or would get one, is returned unchanged. One pass: a reference that a replacement completes is found when its
-    semicolon comes.
+    semicolon comes. *fate* says what later steps make of a character: one that goes from within another reference, or becomes
+    part of one, completes it at once, where a round of all steps would be needed for each (`&#82&#8203;03;`).
 
     >>> unescape_entities("Tom &amp;amp; Jerry&#8217;s")
     'Tom & Jerry’s'
@@ -118,22 +124,43 @@ def unescape_entities(text: str, *, keep_markup: bool = True) -> str:
     done: list[str] = []
     tail = ""  # what a reference could still be open in; `done` holds everything before it
     for piece in pieces[:-1]:
-        if len(tail) > 4096:
-            done.append(tail[:-40])
-            tail = tail[-40:]
         tail += piece
+        if len(tail) > 2 * _STORED:
+            behind = len(tail) - _REACH
+            done += [tail[at : min(at + _STORED, behind)] for at in range(0, behind, _STORED)]
+            tail = tail[behind:]
         while True:
+            while len(tail) < _REACH and done:
+                tail = done.pop() + tail
             found = _ENTITY_TAIL.search(tail, max(len(tail) - 33, 0))
             value = _entity(found.group(1)) if found else None
             if found is None or value is None:
                 tail += ";"
                 break
-            tail = tail[: found.start()] + value
+            tail = tail[: found.start()]
+            if not value.isascii() and _OF_REFERENCES.fullmatch(late := fate(value)):
+                value = late if late or _OPEN_REFERENCE.search(tail, max(len(tail) - 33, 0)) else value
+            tail += value
             if not value.endswith(";"):
                 break
             tail = tail[:-1]
     result = "".join(done) + tail + pieces[-1]
     return text if keep_markup and "<" in result else result
+
+
+@functools.cache
+def fate_of_values(
+    form: Literal["NFC", "NFKC", "none"], *, control_characters: bool, zero_width: bool, soft_hyphens: bool
+) -> Step:
+    """Return what becomes of a character that a reference stands for, if it is not ASCII, in the steps that are asked for."""
+    removed = (CONTROLS if control_characters else "") + (f"{INVISIBLE}\u200c\u200d" if zero_width else "")
+    pattern = re.compile(f"[{removed}{SOFT_HYPHEN if zero_width and soft_hyphens else ''}]+") if removed else None
+
+    def fate(value: str) -> str:
+        value = pattern.sub("", value) if pattern else value
+        return value if form == "none" else unicodedata.normalize(form, value)
+
+    return fate
 
 
 def _entity(name: str) -> str | None:

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.stages import text_cleaning as cleaning
-from corpusmill.stages.automaton import Automaton, compile_patterns, found_in, members, paged
+from corpusmill.stages.automaton import Automaton, compile_patterns, found_in, members
+from corpusmill.stages.character_pages import paged
 from corpusmill.stages.encoding_repair import SEGMENT, damage_patterns, has_long_line, text_repair
 from corpusmill.stages.text_buffers import TextBuffers
 from corpusmill.stages.unicode_forms import form_tables

@@ -8,14 +8,30 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 from corpusmill.stages.function_words import FUNCTION_WORDS
 from corpusmill.stages.quality_rules import LineRule
-from corpusmill.stages.text_units import BULLETS, CLOSERS, SENTENCE_ENDS, STOPS, TERMINAL_PUNCTUATION, Words, words_of
+from corpusmill.stages.text_units import (
+    BULLETS,
+    CLOSERS,
+    EAST_ASIAN,
+    EAST_ASIAN_WORD,
+    EDGES,
+    SENTENCE_ENDS,
+    SOUTH_EAST_ASIAN,
+    SOUTH_EAST_ASIAN_WORD,
+    STOPS,
+    TERMINAL_PUNCTUATION,
+    VIRAMAS,
+)
 
 Value = float | int | None
 
+_UNSPACED = re.compile(f"[{EAST_ASIAN}{SOUTH_EAST_ASIAN}]")
+_EAST = re.compile(f"[{EAST_ASIAN}]")
+_PIECE = re.compile(rf"[{EAST_ASIAN}{SOUTH_EAST_ASIAN}]|[^\W_{EAST_ASIAN}{SOUTH_EAST_ASIAN}]+")
 _ELLIPSIS = re.compile(r"\.{3,}|…+")
 UNITS_MEASURED = 100_000
 _SHORT_LINE = 30
@@ -33,6 +49,108 @@ _POLICY = re.compile(
 )
 _FEWEST_LINE_WORDS = 3
 _LONGEST_WORD = 1000
+
+
+@dataclass(slots=True)
+class Words:
+    """The words of one text, split once and measured by many rules.
+
+    `units` are what n-grams are made of: the words without punctuation around them, or single characters where the
+    script has no spaces; `per_word` is how many units of this text make a word (1, 2 or 5).
+    """
+
+    units: list[str] = field(default_factory=list)
+    per_word: int = 1
+    count: float = 0.0
+    """Words with a letter or digit; characters of unspaced scripts are divided by the characters in a word."""
+    tokens: float = 0.0
+    """The words and, besides, the runs that are all punctuation or symbols."""
+    alphabetic: float = 0.0
+    """Words with at least one letter."""
+    spaced: int = 0
+    """Words of scripts that use spaces: those whose length means something."""
+    spaced_characters: int = 0
+    """Characters of those words, punctuation around them left out; a Hangul syllable is a block of letters and counts
+    two."""
+    latin: int = 0
+    """Words that begin with a Latin letter."""
+    vocabulary: set[str] = field(default_factory=set)
+    """The distinct words that begin with a Latin letter."""
+
+    @property
+    def mean_length(self) -> float | None:
+        """Characters per word; None where most of the text has no spaces between words."""
+        return self.spaced_characters / self.spaced if self.spaced and self.spaced * 2 >= self.count else None
+
+
+def words_of(text: str) -> Words:
+    """Split *text* into words.
+
+    >>> words_of("The mill, built in 1870 – it stands.").units
+    ['The', 'mill', 'built', 'in', '1870', 'it', 'stands']
+    >>> chinese = words_of("水车磨坊建于1870年，至今仍在。")
+    >>> chinese.count, chinese.per_word, chinese.mean_length
+    (6.5, 2, None)
+    """
+    tokens, east, south_east = _tokens(text)
+    words = Words()
+    stripped: dict[str, str] = {}
+    spaced = characters = alphabetic = symbols = 0
+    for token, times in Counter(tokens).items():
+        if len(token) == 1 and _UNSPACED.match(token):
+            stripped[token] = token
+            continue
+        word = token.strip(EDGES)
+        if word.isalpha() or any(map(str.isalpha, word)):
+            alphabetic += times
+            if word[0] < "\u0250" or "\u1e00" <= word[0] <= "\u1eff":
+                words.latin += times
+                words.vocabulary.add(word)
+        elif not any(map(str.isalnum, word)):
+            symbols += times
+            continue
+        stripped[token] = word
+        spaced += times
+        characters += times * (len(word) if word.isascii() else _length(word))
+    words.spaced, words.spaced_characters = spaced, characters
+    unspaced = east / EAST_ASIAN_WORD + south_east / SOUTH_EAST_ASIAN_WORD
+    words.count = spaced + unspaced
+    words.tokens = words.count + symbols
+    words.alphabetic = alphabetic + unspaced
+    if east + south_east > spaced:
+        words.per_word = EAST_ASIAN_WORD if east > south_east else SOUTH_EAST_ASIAN_WORD
+    words.units = [stripped[token] for token in tokens if token in stripped]
+    return words
+
+
+def _tokens(text: str) -> tuple[list[str], int, int]:
+    """Return the runs of non-white space, unspaced scripts taken apart, and how many such characters there are."""
+    chunks = text.split()
+    if text.isascii() or not _UNSPACED.search(text):
+        return chunks, 0, 0
+    tokens: list[str] = []
+    for chunk in chunks:
+        if _UNSPACED.search(chunk):
+            # Punctuation inside such a run is no token of its own: it has no spaces around it to make it one.
+            tokens += _PIECE.findall(chunk)
+        else:
+            tokens.append(chunk)
+    unspaced, east = len(_UNSPACED.findall(text)), len(_EAST.findall(text))
+    return tokens, east, unspaced - east
+
+
+def _length(word: str) -> int:
+    """Return the characters of *word* as its readers would count them: signs that only join letters count nothing.
+
+    >>> _length("മാധ്യമപ്രവർത്തകർ"), _length("물레방아")
+    (13, 8)
+    """
+    length = len(word)
+    if "\uac00" <= word[0] <= "\ud7a3":
+        length += sum("\uac00" <= c <= "\ud7a3" for c in word)
+    elif "\u0900" <= word[0] <= "\u0dff":
+        length -= sum(c in VIRAMAS for c in word)
+    return length
 
 
 def measure(text: str, families: frozenset[str]) -> dict[str, Value]:

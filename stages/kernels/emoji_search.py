@@ -65,7 +65,7 @@ def find_emoji(data: Any, page_of: Any, pages: Any, edges: Any, children: Any, n
     """Write start, end (in characters) and name of each emoji of *data* to the rows of *found*; return how many there are.
 
     A span includes selectors, joiners and tags around the sequence that belong to nothing else. *names* has the name of each
-    node, -1 where no sequence ends. *found* needs a row for every three bytes and one more.
+    node, -1 where no sequence ends. *found* needs a row for as many emoji as the shortest known sequence has room for in *data*.
     """
     count = 0
     at, end = _0, np.uint64(data.size)

@@ -65,17 +65,20 @@ def place_weights(
 
 @bare_kernel
 def place_rows(order: Any, bounds: Any, bytes_of: Any, used: Any, taken: Any, bases: Any) -> int:
-    """Choose a base for each row, so that its entries, at base + byte, fall on places that no other uses; return the last base.
+    """Choose a base for each row, so that its entries, at base + byte, fall on places that no other uses.
 
     Rows come in *order*, the fullest first; row *r* has the entries `bytes_of[bounds[r] : bounds[r + 1]]`. No two rows share a
     base. Places near the beginning are given up once a row did not fit a hundred times: packed to the last place it is a tenth
-    smaller and takes a thousand times as long.
+    smaller and takes a thousand times as long. Returns the last base; -1 where *used* has too few places.
     """
     begin, last = 1, 0
+    room = used.size - 256  # where a row may begin: its entries fall up to 255 places behind
     for row in order:
         lowest = bytes_of[bounds[row]]
         at, misses = max(begin, lowest + 1), 0
         while True:
+            if at >= room:
+                return -1
             if not used[at]:
                 base = at - lowest
                 fits = not taken[base]
@@ -94,7 +97,7 @@ def place_rows(order: Any, bounds: Any, bytes_of: Any, used: Any, taken: Any, ba
         last = max(last, base)
         if misses > 100:
             begin = max(begin, at - 32)
-        while used[begin]:
+        while begin < room and used[begin]:
             begin += 1
     return last
 

@@ -96,7 +96,7 @@ def _decoded(data: Any, at: np.uint64, end: np.uint64, codes: Any, count: np.uin
 
 @inner
 def _sampled(data: Any, start: np.uint64, end: np.uint64, maximum: np.uint64, codes: Any) -> np.uint64:
-    """Write what `filter_language.sample` gives to *codes* and return its length."""
+    """Write what `language_samples.sample` gives to *codes* and return its length."""
     length = np.uint64(0) if end - start <= maximum else _characters(data, start, end)
     if length <= maximum:
         return _decoded(data, start, end, codes, _0)
@@ -164,7 +164,7 @@ def _mail_begins_before(codes: Any, at: np.uint64, count: np.uint64, page_of: An
 
 @inner
 def _without_addresses(codes: Any, count: np.uint64, page_of: Any, pages: Any) -> np.uint64:
-    """Put a blank in place of every address, as substituting `filter_language._ADDRESS` does; return the new length.
+    """Put a blank in place of every address, as substituting `language_samples._ADDRESS` does; return the new length.
 
     The leftmost match counts: a mail address may begin up to 64 characters before its sign, in the run of characters that are
     neither white space nor such a sign; a web address at its prefix. *start* is where the present run began, in the input, and

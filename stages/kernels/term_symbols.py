@@ -260,7 +260,7 @@ def count_function_words(symbols: Any, count: int, kinds: Any, keys: Any, number
 
 @bare_kernel
 def count_words(data: Any, characters: Characters) -> tuple[int, int, int]:
-    """Count the words of one text as `text_units.words_of` does: with spaces, East Asian and South East Asian characters."""
+    """Count the words of one text as `text_units` says: with spaces, East Asian and South East Asian characters."""
     page_of, pages = characters.page_of, characters.pages
     at, last = np.uint64(0), np.uint64(data.size)
     spaced = east = south_east = 0

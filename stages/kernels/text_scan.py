@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from corpusmill.stages.kernels import bare_kernel, inlined
+from corpusmill.stages.text_cleaning import MOST_MARKS
 from corpusmill.stages.unicode_forms import ALWAYS, MAYBE
 
 __all__ = ["INVALID", "decoded", "find_in_lines", "find_in_texts", "size_of"]
@@ -22,7 +23,6 @@ _COMBINING = np.uint32(0xFF)
 _ALWAYS, _MAYBE = np.uint32(ALWAYS), np.uint32(MAYBE)
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _53, _21 = np.uint64(53), np.uint64(21)
-_STACK = 30  # combining marks in a row that a text may have: see normalize_text.py
 INVALID = np.uint64(0xFFFFFFFF)
 """Stands for a code point where the bytes are none in UTF-8."""
 _FEED = np.uint8(10)
@@ -146,7 +146,7 @@ def _finds(
                     if begin != marks_end:
                         marks, last_class = 0, np.uint32(0)
                     marks += 1
-                    if combining < last_class or marks > _STACK:
+                    if combining < last_class or marks > MOST_MARKS:
                         return True
                     marks_end, last_class = at, combining
                 else:

@@ -20,8 +20,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpusmill.schemas import DOCUMENTS, VERDICT, Document, Drop, RecipeError, StageError
+from corpusmill.schemas import DOCUMENTS, VERDICT, Document, Drop, InvalidTextError, RecipeError, StageError
 from corpusmill.stages import DocumentStage, Function, Pack, Stage, known_stages, stage_from
+from corpusmill.worker import isolate
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "decontaminate": {"references": [str(Path(__file__).parent / "evaluation_set.jsonl")], "action": "trim"},
@@ -306,3 +307,43 @@ def test_a_function_is_a_stage() -> None:
     out, verdicts = Function(function=rule).judge(batch_of(["abc", "abcdef"]))
     assert out.column("text").to_pylist() == ["abc", "ABCDEF"]
     assert verdicts.to_pylist() == [{"reason": "too_short", "value": 3.0, "limit": 5.0, "ref": None}, None]
+
+
+def damaged(batch: pa.RecordBatch, text: bytes, row: int) -> pa.RecordBatch:
+    """Return *batch* with the bytes *text* in one row, whatever they are."""
+    texts = [value.encode() for value in batch.column("text").to_pylist()]
+    texts[row] = text
+    raw = pa.array(texts, pa.large_binary())
+    at = batch.schema.get_field_index("text")
+    array = pa.Array.from_buffers(pa.large_string(), len(raw), raw.buffers()).cast(batch.schema.field(at).type)
+    return batch.set_column(at, "text", array)
+
+
+@per_independent_stage
+def test_a_text_that_is_not_utf8_costs_itself_at_most(kind: str) -> None:
+    texts = [text for text in TEXTS if text]
+    private = b"\xff\xfe secret@example.org \xf0\x9f\x98 &amp;\xc3\n" * 30
+    batch = damaged(batch_of(texts), private, 4)
+    function = make(kind).open()
+    good, failed = isolate(function, batch)
+    assert [rows.column("id").to_pylist() for rows, _ in failed] in ([], [["document-4"]])
+    whole = pa.concat_arrays([verdicts for _, (_, verdicts) in good]).to_pylist()
+    if failed:
+        whole.insert(4, None)
+    _, expected = function(batch_of(texts))
+    assert whole[:4] + whole[5:] == expected.to_pylist()[:4] + expected.to_pylist()[5:]
+
+
+def test_an_error_about_a_text_that_is_not_utf8_names_the_document_and_holds_no_text() -> None:
+    private = b"\xff secret@example.org &amp;"
+    batch = damaged(batch_of(["a &amp; b", "b", "c &amp; d"]), private, 1)
+    for stage in (make("normalize_text"), Function(function=shout)):
+        with pytest.raises(InvalidTextError, match="'text' of the document 'document-1' is not UTF-8") as caught:
+            stage.judge(batch)
+        assert caught.value.__context__ is None
+        assert not hasattr(caught.value, "object")
+        ((_, error),) = isolate(stage.open(), batch)[1]
+        assert isinstance(error, InvalidTextError)
+        assert "secret" not in repr(error)
+    with pytest.raises(InvalidTextError, match="'text' of the document in row 0"):
+        make("normalize_text").judge(batch.select(["text"]).slice(1, 1))

@@ -168,3 +168,25 @@ def test_hostile_text_is_linear(text: str) -> None:
 def test_settings_are_validated() -> None:
     with pytest.raises(RecipeError, match="mode"):
         ConvertEmoji(mode="delete")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text_symbols", [False, True])
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_shortest_sequence_over_and_over_is_found_each_time(language: str, text_symbols: bool) -> None:
+    table = EmojiTable(language, text_symbols=text_symbols)
+    size = min(len(sequence.encode()) for sequence in table.names)
+    shortest = [sequence for sequence in table.names if len(sequence.encode()) == size]
+    assert not text_symbols or set(shortest) == {"©", "®"}
+    for sequence in shortest:
+        for count in (1, 2, 3, 1000, 4999):
+            found = table.find(sequence * count)
+            assert found == [
+                (at, at + len(sequence), table.names[sequence]) for at in range(0, len(sequence) * count, len(sequence))
+            ]
+
+
+def test_legal_signs_in_a_row_become_as_many_names() -> None:
+    document = Document(text="©" * 1000 + "®" * 1000)
+    ConvertEmoji(text_symbols=True).build()(document)
+    assert document.signals["emoji"] == 2000
+    assert document.text == " ".join([":copyright:"] * 1000 + [":registered:"] * 1000)

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpusmill.schemas import StageError
+from corpusmill.stages.kernels.language_packing import place_rows
 from corpusmill.stages.kernels.language_sample import BY_PYTHON, NO_LETTERS
 from corpusmill.stages.language_engines import best_two, engine_for, names_of
 from corpusmill.stages.language_model import language_model
@@ -85,6 +87,27 @@ def test_samples_are_those_of_plain_python(maximum: int) -> None:
         if written is not None:
             plain = prepared(sample(text, maximum))
             assert written == (plain if any(map(str.isalpha, plain)) else ""), text
+
+
+@pytest.mark.parametrize("size", [257, 300, 511, 600, 4096])
+def test_rows_that_do_not_fit_are_refused_and_others_share_no_place(size: int) -> None:
+    # Rows with the same entries: none fits where another one is.
+    entries = np.tile(np.array([0, 7, 100, 255]), 300)
+    bounds = np.arange(0, len(entries) + 1, 4)
+    used, taken = np.zeros((2, size), np.bool_)
+    bases = np.zeros(300, np.int64)
+    last = place_rows(np.arange(300), bounds, entries, used, taken, bases)
+    assert (last == -1) == (size < 4096)
+    if last >= 0:
+        places = (np.repeat(bases, 4) + entries).tolist()
+        assert len(set(places)) == len(places)
+        assert last == bases.max() < size - 256
+
+
+def test_a_model_that_does_not_fit_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corpusmill.stages.language_model.place_rows", lambda *_: -1)
+    with pytest.raises(StageError, match="do not fit in"):
+        language_model.__wrapped__()
 
 
 def test_few_texts_are_left_to_python() -> None:

@@ -235,6 +235,47 @@ def test_entities(text: str, expected: str) -> None:
     assert unescape_entities(text) == expected
 
 
+NESTED = [
+    "&#82" * 20 + "03;" * 20,  # U+200B
+    "&#17" * 300 + "3;" * 300,  # the soft hyphen
+    "&sh" * 40 + "y;" * 40,
+    "&zw" * 40 + "nj;" * 40,
+    "&#652" * 40 + "79;" * 40,  # the byte order mark
+    "&#x37E" * 40 + ";",  # U+037E, whose normal form is a semicolon
+    "&#x37E" * 40 + "\u037e",
+    "&#xFF06;" + "#xFF06;" * 40 + "eacute;",  # U+FF06, whose NFKC is an ampersand
+]
+
+
+@pytest.mark.parametrize("nested", NESTED, ids=range(len(NESTED)))
+@pytest.mark.parametrize("stage", VARIANTS[:5], ids=range(5))
+def test_references_within_references_are_done_with_at_once(stage: NormalizeText, nested: str) -> None:
+    once = normalized(f"a{nested}b", stage)
+    assert normalized(once, stage) == once == stage.plainly()(f"a{nested}b")[0]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    layers=st.lists(
+        st.sampled_from(
+            ["&#82|03;", "&sh|y;", "&#x37|E;", "&|#x200b;", "&#x20|0d;", "&#65|279;", "&a|mp;", "&#x212|A;"]
+        ),
+        max_size=60,
+    )
+)
+def test_references_nested_at_random_are_done_with_at_once(layers: list[str]) -> None:
+    nested = "".join(layer.partition("|")[0] for layer in layers)
+    nested += "".join(layer.partition("|")[2] for layer in reversed(layers))
+    once = normalized(f"a{nested}b")
+    assert normalized(once) == once
+
+
+def test_references_elsewhere_become_characters_that_later_steps_see() -> None:
+    only_references = NormalizeText(control_characters=False, zero_width=False, unicode_form="none")
+    assert normalized("a&#8203;b &sh&shy;y; c&#x37E;", only_references) == "a\u200bb &sh\xady; c\u037e"
+    assert normalized("می&zwnj;خواهم 👩&zwj;⚕ a\r&#8203;\nb") == "می\u200cخواهم 👩\u200d⚕ a\n\nb"
+
+
 def test_entities_far_apart_in_one_text() -> None:
     assert unescape_entities("x; " * 5000 + "&eacute;") == "x; " * 5000 + "é"
 
@@ -263,6 +304,10 @@ def test_blanks() -> None:
 def test_hostile_text_is_linear(text: str) -> None:
     # A quadratic step would take hours here: the test would not end, rather than fail.
     assert len(normalized(text)) <= len(text)
+
+
+def test_nested_references_are_linear() -> None:
+    assert normalized("a" + "&#82" * 2_000_000 + "03;" * 2_000_000 + "b") == "ab"
 
 
 def test_settings_are_validated() -> None:

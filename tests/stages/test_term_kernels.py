@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_quality import words_of
 
 from corpusmill.stages.disguised_terms import DisguisedTerms
 from corpusmill.stages.kernels import term_symbols
@@ -17,7 +18,6 @@ from corpusmill.stages.kernels import terms as kernels
 from corpusmill.stages.term_matcher import TermMatcher
 from corpusmill.stages.term_table import characters, count_words
 from corpusmill.stages.text_buffers import text_buffers
-from corpusmill.stages.text_units import words_of
 
 LETTERS = (
     "abcABCıIİißSsﬁﬀǰŉkKſﬆéÉeÅåñёЁеЕаАكتابالوبأإآىییהביתकमलाड़\u093cカタアーﾊﾟあい白菜大\u3007กาแฟะเ"
