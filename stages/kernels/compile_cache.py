@@ -3,8 +3,8 @@
 numba's own cache raises where no directory can be written to (a read-only installation for a user without a home), where the
 disk is full, and where a file of it is damaged; and it looks at the source file of a kernel alone, so that a kernel goes on
 running the old code of a function that it calls in another file. Here every trouble means that the kernel is compiled again, and
-the sources of all kernel modules that a kernel's module imports decide whether a file is fresh. The attributes used are numba's
-private ones: if a later version renames them, kernels are compiled in every process, which a test notices.
+the sources of all modules of stages that a kernel's module imports decide whether a file is fresh. The attributes used are
+numba's private ones: if a later version renames them, kernels are compiled in every process, which a test notices.
 """
 
 from __future__ import annotations
@@ -21,20 +21,29 @@ from typing import Any
 __all__ = ["keep_compiled"]
 
 _FOLDER = Path(__file__).parent
-_IMPORT = re.compile(rb"^from corpusmill\.stages\.kernels\.(\w+) import", re.MULTILINE)
+_IMPORT = re.compile(r"^from corpusmill\.stages((?:\.\w+)*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
 
 
 @functools.cache
 def _stamp(module: str) -> bytes:
-    """Return the hash of the source of *module*, of the kernel modules that it imports, of those that they import, and so on."""
-    sources: dict[str, bytes] = {}
-    waiting = [module]
+    """Return the hash of the source of kernel module *module*, of the modules of stages that it imports, and so on."""
+    sources: dict[Path, bytes] = {}
+    waiting = [_FOLDER / f"{module}.py"]
     while waiting:
-        name = waiting.pop()
-        if name not in sources:
-            sources[name] = (_FOLDER / f"{name}.py").read_bytes()
-            waiting += [found.decode() for found in _IMPORT.findall(sources[name])]
-    return hashlib.sha256(b"".join(hashlib.sha256(sources[name]).digest() for name in sorted(sources))).digest()
+        path = waiting.pop()
+        if path not in sources and path.is_file():
+            sources[path] = path.read_bytes()
+            waiting += _imported(sources[path].decode())
+    return hashlib.sha256(b"".join(hashlib.sha256(sources[path]).digest() for path in sorted(sources))).digest()
+
+
+def _imported(source: str) -> list[Path]:
+    """Return where the modules of stages would be that *source* imports; what a package gives may be a module of it."""
+    paths = []
+    for module, names in _IMPORT.findall(source):
+        place = _FOLDER.parent.joinpath(*module.split(".")[1:])
+        paths += [place.with_suffix(".py"), *(place / f"{name}.py" for name in re.findall(r"\w+", names))]
+    return paths
 
 
 def keep_compiled(dispatcher: Any) -> Any:
