@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -450,6 +451,7 @@ def test_positions_are_of_characters_in_strings_of_any_kind() -> None:
 
 WRITTEN_LINE = "\\nMIIE"  # a backslash and an n
 MOST_REPEATS = 20
+MOST_READ = 100  # times each character: of an `@` the 64 before it and what is around them
 HOSTILE = [
     *(
         "a.",
@@ -500,6 +502,31 @@ def test_hostile_text_is_linear(piece: str) -> None:
     # The quadratic patterns in use elsewhere take seconds for 20 kB of this, and so many minutes for these.
     text = piece * (300_000 // len(piece))
     assert redacted(f"{text} x@example.org") != ""
+
+
+class Read(str):
+    """A text that counts the characters that are taken out of it, or passed over by a search."""
+
+    __slots__ = ()
+    read = 0
+
+    def __getitem__(self, key: Any) -> str:
+        found = super().__getitem__(key)
+        Read.read += len(found)
+        return found
+
+    def find(self, part: str, start: int, end: int) -> int:  # type: ignore[override]
+        at = super().find(part, start, end)
+        Read.read += max(0, (at if at >= 0 else min(end, len(self))) - start)
+        return at
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_what_is_taken_out_of_hostile_text_grows_with_its_length(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = piece * max(30_000 // len(piece), 2)
+    monkeypatch.setattr(Read, "read", 0)
+    DEFAULT(Document(text=Read(text)))
+    assert Read.read <= MOST_READ * len(text)
 
 
 def test_no_pattern_reads_the_same_characters_in_ways_that_multiply() -> None:
