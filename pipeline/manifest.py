@@ -46,6 +46,7 @@ def compile_manifest(
     force = [event for event in events if isinstance(event, RunStarted | RecipeAccepted)][-1]
     ends = [event for event in events if isinstance(event, RunFinished)]
     records = [event for event in events if isinstance(event, SegmentRecord)]
+    in_order = sorted(records, key=lambda record: (record.split, record.segment))
     last = max((record.segment for record in records), default=0)
     shards = sorted((event for event in events if isinstance(event, ShardRecord)), key=lambda shard: shard.path)
     stages = _stages(force, records)
@@ -64,7 +65,7 @@ def compile_manifest(
         inputs=_inputs(starts, records, skipped, removed),
         languages=_added(r.languages for r in records),
         html_engines=_added(r.html_engines for r in records),
-        groups=group_rates(r.groups for r in records),
+        groups=group_rates(record.groups for record in in_order),
         recipe=force.recipe,
         fingerprint=force.fingerprint,
         versions=force.versions,

@@ -125,9 +125,9 @@ def _funnel(manifest: Manifest) -> Iterator[list[str]]:
 
 def _group_rates(groups: Sequence[GroupRates]) -> Iterator[str]:
     """Yield a table of drops and redactions by group; a rate far from the first row's shows a filter that is unfair."""
-    heads = ["", "#seen by filter_toxicity", "#dropped", "#rate", "#seen by redact_pii", "#with redactions", "#rate"]
+    heads = ["", "#seen by filter_toxicity", "#dropped", "#rate", "#seen by redact_pii", "#dropped", "#rate"]
     yield _table(
-        [*heads, "#redactions", "#a document"],
+        [*heads, "#with redactions", "#rate", "#redactions", "#a document"],
         (
             [
                 escape(group.name),
@@ -135,6 +135,8 @@ def _group_rates(groups: Sequence[GroupRates]) -> Iterator[str]:
                 f"{group.toxicity_dropped:,}",
                 _share(group.toxicity_drop_rate),
                 f"{group.pii_seen:,}",
+                f"{group.pii_dropped:,}",
+                _share(group.pii_drop_rate),
                 f"{group.pii_documents:,}",
                 _share(group.pii_document_rate),
                 f"{group.redactions:,}",

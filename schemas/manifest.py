@@ -86,12 +86,14 @@ class StageCounts(msgspec.Struct, kw_only=True):
 class GroupCounts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What two filters did to the documents of one language or source.
 
-    `filter_toxicity` saw and dropped documents; `redact_pii` saw documents, found something to replace in some, and so often.
+    `filter_toxicity` saw and dropped documents; `redact_pii` saw documents, dropped some (`too_much_pii`), found something to
+    replace in some, dropped or not, and so often.
     """
 
     toxicity_seen: int = 0
     toxicity_dropped: int = 0
     pii_seen: int = 0
+    pii_dropped: int = 0
     pii_documents: int = 0
     redactions: int = 0
 
@@ -108,6 +110,8 @@ class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
     pii_document_rate: float | None
     redactions: int
     redactions_per_document: float | None
+    pii_dropped: int = 0
+    pii_drop_rate: float | None = None
 
 
 class DocumentCounts(msgspec.Struct, kw_only=True):
@@ -270,4 +274,5 @@ class Manifest(msgspec.Struct, kw_only=True):
     html_engines: dict[str, int] = msgspec.field(default_factory=dict)
     """Kept and dropped documents by the engine or fallback that read their HTML last (the signal `html_engine`)."""
     groups: dict[str, list[GroupRates]] = msgspec.field(default_factory=dict)
-    """By `language` and `source`: what filters took from all documents, from those of the largest groups, and from others."""
+    """By `language` and `source`: what filters took from all documents, from those of the largest groups, and from others. There
+    is nothing by language where `filter_language` runs after them."""

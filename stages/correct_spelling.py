@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from math import log10
 from typing import Annotated, ClassVar, Literal
@@ -38,6 +39,9 @@ _CONTEXT = 40  # characters
 _LONGEST = 32  # letters; longer ones are not words, and cost the lookup most
 _FEWEST_WORDS = 20  # a rate of fewer words says nothing
 _FEWEST_ON_LINE = 2  # words, the unknown one with them: a line of one is a label or part of a list
+_FEW = (
+    32  # words that are looked for one by one, each at the speed of `str.find`; more of them take a pass over all words
+)
 _STEM = 4  # letters that two unknown words share if they are forms of one term
 # A letter left out, two swapped or one doubled can happen to a word in one way for each letter, a wrong or added letter in 25: so
 # the former are as much likelier, where both kinds are as frequent (a noisy channel as of Kernighan, Church and Gale 1990).
@@ -162,17 +166,26 @@ class _Corrector:
         doubtful = sorted(word for word in unknown if len(word) >= self._shortest and self._near(word))
         if not doubtful:
             return text, 0
-        lower = text.lower()
-        found: list[tuple[int, str, str]] = []
-        for word in doubtful:
-            at = self._place(text, word) if self._is_only_one(lower, word) else -1
-            if at >= 0 and self._is_prose(text, at, unknown) and (best := self._best(text, at, word)):
-                found.append((at, word, best))
+        places = self._places(text, self._only_ones(text.lower(), doubtful))
         parts, done = [], 0
-        for at, word, best in sorted(found):
-            parts += [text[done:at], best]
-            done = at + len(word)
-        return "".join([*parts, text[done:]]), len(found)
+        for at, word in self._in_prose(text, places, unknown):
+            if best := self._best(text, at, word):
+                parts += [text[done:at], best]
+                done = at + len(word)
+        return "".join([*parts, text[done:]]), len(parts) // 2
+
+    def _only_ones(self, lower: str, words: Sequence[str]) -> list[str]:
+        """Return those of *words* that occur once in the text, and no other unknown word that starts like them."""
+        if len(words) <= _FEW:
+            return [word for word in words if self._is_only_one(lower, word)]
+        times: Counter[str] = Counter()
+        lengths = {len(word[:_STEM]) for word in words}
+        for other, count in Counter(_ANY_WORD.findall(lower)).items():
+            if other not in self._dictionary.words:
+                for length in lengths:
+                    if len(other) >= length:
+                        times[other[:length]] += count
+        return [word for word in words if times[word[:_STEM]] <= 1]
 
     def _is_only_one(self, lower: str, word: str) -> bool:
         """Return whether *word* occurs once in the text, and no other unknown word that starts like it."""
@@ -187,8 +200,19 @@ class _Corrector:
             at = lower.find(stem, at + 1)
         return True
 
+    def _places(self, text: str, words: Sequence[str]) -> list[tuple[int, str]]:
+        """Return where each of *words*, which occur once, stands alone, in order; some do nowhere."""
+        if len(words) <= _FEW:
+            places = {word: self._place(text, word) for word in words}
+        else:
+            places = dict.fromkeys(words, -1)
+            for match in self._word.finditer(text):
+                if places.get(match.group()) == -1:
+                    places[match.group()] = match.start()
+        return sorted((at, word) for word, at in places.items() if at >= 0)
+
     def _place(self, text: str, word: str) -> int:
-        """Return where *word*, which occurs once, stands alone on a line that is not code, or -1."""
+        """Return where *word* stands alone first, or -1."""
         at = text.find(word)
         while at >= 0:
             match = self._word.match(text, at)
@@ -197,10 +221,20 @@ class _Corrector:
             at = text.find(word, at + 1)
         return -1
 
-    def _is_prose(self, text: str, at: int, unknown: set[str]) -> bool:
-        """Return whether the line around *at* is no code, and known words but for few."""
-        end = text.find("\n", at)
-        line = text[text.rfind("\n", 0, at) + 1 : end if end >= 0 else len(text)]
+    def _in_prose(self, text: str, places: Iterable[tuple[int, str]], unknown: set[str]) -> Iterator[tuple[int, str]]:
+        """Yield those of *places*, in order, that are on lines of prose; a line is looked at once for all words on it."""
+        end, is_prose = -1, False
+        for at, word in places:
+            if at > end:
+                start = text.rfind("\n", max(end, 0), at) + 1
+                end = text.find("\n", at)
+                end = end if end >= 0 else len(text)
+                is_prose = self._is_prose(text[start:end], unknown)
+            if is_prose:
+                yield at, word
+
+    def _is_prose(self, line: str, unknown: set[str]) -> bool:
+        """Return whether a *line* is no code, and known words but for few."""
         if _CODE_LINE.search(line):
             return False
         words = self._word.findall(line)

@@ -73,7 +73,7 @@ class DisguisedTerms:
         self.tables = kernels.Disguises(of_bytes, of_symbols, bits)
 
     def find(self, text: SymbolText, odd: Sequence[int]) -> list[tuple[int, int, int]]:
-        """Return start and end in bytes and the number of each term that an *odd* word of the text reads like."""
+        """Return start and end in bytes and the number of each term that an *odd* word of the text reads like, in order."""
         found: dict[tuple[int, int], int] = {}
         for sight in odd:
             at = sight & kernels.WRITTEN - 1

@@ -53,7 +53,7 @@ class FilterToxicity(DocumentStage, frozen=True, kw_only=True):
     idle_signals: ClassVar[Mapping[str, Any]] = {
         name: 0.0 if pa.types.is_floating(type_) else 0 for name, type_ in signals.items()
     }
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     lexicons: tuple[str, ...] = ()
     """Your own files, added to the default lexicon; an entry for a term and language that are listed already replaces the

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.stages.text_buffers import TextBuffers
+from corpusmill.stages.text_cleaning import cut_stacks
 
 __all__ = ["Samples", "prepared", "sample", "samples", "text_at"]
 
@@ -52,6 +53,7 @@ def sample(text: str, maximum_characters: int) -> str:
 def prepared(text: str) -> str:
     """Return *text* without web and mail addresses, in lower case where it shouts, and normalized (NFC).
 
+    Of a run of combining marks that are out of order 30 are kept (UAX #15).
     Models learn from ordinary text; py3langid normalizes of itself, and the other engines lose nothing by it.
 
     >>> prepared("BITTE HIER KLICKEN: https://example.org/x")
@@ -59,7 +61,9 @@ def prepared(text: str) -> str:
     """
     text = _ADDRESS.sub(" ", text)
     text = text.lower() if sum(map(str.isupper, text)) > sum(map(str.islower, text)) else text
-    return unicodedata.normalize("NFC", text)
+    # Marks that are in order, however many, are a normal form, found out in one pass; others are put in order in time that is
+    # quadratic in their run.
+    return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", cut_stacks(text))
 
 
 def text_at(texts: TextBuffers, row: int) -> str:

@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from corpusmill.stages.term_folding import KATAKANA, UNSPACED, fold, is_word
 from corpusmill.stages.text_buffers import TextBuffers
+from corpusmill.stages.text_cleaning import cut_stacks
 
 if TYPE_CHECKING:
     from corpusmill.stages.kernels.terms import Disguises
@@ -89,7 +90,8 @@ class _Anchor(NamedTuple):
 
 def _dots(text: str, most: int | None = None) -> tuple[bool, ...]:
     """Return for each i of *text* (for *most* of them), as Turkish reads it, whether it has its dot."""
-    return tuple(c in "iİ" for c in unicodedata.normalize("NFC", text) if c in "iıIİ")[:most]
+    composed = unicodedata.normalize("NFC", cut_stacks(text))
+    return tuple(c in "iİ" for c in composed if c in "iıIİ")[:most]
 
 
 class TermMatcher:

@@ -6,7 +6,7 @@ gathered for texts with a match.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -92,9 +92,8 @@ class ToxicTerms:
         read = self._matcher.read(text)
         hits = [Hit(start, end, self._terms[term]) for start, end, term in self._matcher.matches(text, read)]
         if self._disguised and read.odd:
-            for start, end, term in self._disguised.find(read, read.odd):
-                before, word = (read.data[span].tobytes().decode() for span in (slice(start), slice(start, end)))
-                hits.append(Hit(len(before), len(before) + len(word), self._terms[term]))
+            found = self._disguised.find(read, read.odd)
+            hits += [Hit(start, end, self._terms[term]) for start, end, term in _in_characters(read.data, found)]
         if not hits:
             return []
         if not self._everywhere and any(hit.entry.language and hit.entry.applies != "everywhere" for hit in hits):
@@ -103,6 +102,17 @@ class ToxicTerms:
             evidence = LanguageEvidence(read)
             hits = [hit for hit in hits if _applies(hit.entry, evidence)]
         return _longest(hits)
+
+
+def _in_characters(
+    data: npt.NDArray[np.uint8], found: Iterable[tuple[int, int, int]]
+) -> Iterator[tuple[int, int, int]]:
+    """Yield *found*, in order of start, with its ends as characters: counted from one start to the next, not from the first."""
+    at = characters = 0
+    for start, end, term in found:
+        characters += len(data[at:start].tobytes().decode())
+        at = start
+        yield characters, characters + len(data[start:end].tobytes().decode()), term
 
 
 def _applies(entry: LexiconEntry, evidence: LanguageEvidence) -> bool:

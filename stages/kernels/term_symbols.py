@@ -36,6 +36,9 @@ _0, _1, _2, _3, _4, _5, _6, _7, _8, _9, _16, _32, _48, _64 = (
     np.uint64(number) for number in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 32, 48, 64)
 )
 _LONGEST_PARTICLE = _3
+_LEAD, _LEADS = np.uint64(0xC2), np.uint64(0x1E)
+_TOP_TWO, _FOLLOWS, _LOW_SIX = np.uint64(0xC0), np.uint64(0x80), np.uint64(0x3F)
+_31, _LOW_SEVEN, _NOT_SHORT = np.uint64(31), np.uint64(127), np.uint8(0xFF ^ SHORT)
 _W = 119  # three times in every web address
 _BLANKS_AFTER = 6
 
@@ -214,6 +217,26 @@ def fold_symbols(
             odd += np.uint64(mixed | (repeated & (twice != 0) & (kind & CLASS == WORD) & (byte >= 128)))
             twice, one = np.uint64(repeated), symbol
             count, begun, run, before = _put(symbol, place, count, begun, run, before, kinds, out)
+            # Letters of two bytes that go on with a word, as most of Cyrillic and Greek: no word begins, and none is odd.
+            plain = before & (CLASS | PARTICLES | START) == WORD
+            while plain and at + _2 <= last:
+                lead, follow = np.uint64(data[at]), np.uint64(data[at + _1])
+                if lead - _LEAD >= _LEADS or follow & _TOP_TWO != _FOLLOWS:
+                    break
+                code = (lead & _31) << _6 | (follow & _LOW_SIX)
+                entry = pages[page_of[code >> _7], code & _LOW_SEVEN] & (EXPANDED | 0xFFFF)
+                if entry >= IGNORED:
+                    break
+                symbol = np.uint64(entry)
+                kind = kinds[symbol]
+                if (kind ^ before) & _NOT_SHORT or ((symbol == one) & (twice != 0)):
+                    break
+                out.symbols[count] = symbol
+                out.offsets[count] = at - first
+                count += _1
+                run += _1
+                at += _2
+                twice, one, before = np.uint64(symbol == one), symbol, kind
         elif entry >= EXPANDED:
             row = np.uint64(entry & 0xFFFF)
             for number in range(expansions[row, 0]):

@@ -1,6 +1,6 @@
 """Where terms of a lexicon may be in texts, found in their bytes: no string is made of a text that has none.
 
-A text becomes symbols: code points folded as `term_matcher.fold` does it, in 16 bits, characters that a reader does not see left
+A text becomes symbols: code points folded as `term_folding.fold` does it, in 16 bits, characters that a reader does not see left
 out, and every run of what is in no word one blank. Terms are made of symbols too and looked for where a word begins, by the first
 six symbols, or as many as it has: bits in a table of 16 kB that stays in the processor's first cache. What passes is compared in
 full. An Aho-Corasick automaton over bytes was rejected: each step waits for the one before (5 ns a byte with

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pytest
 
+from corpusmill import group_rates as rates
 from corpusmill.chain import NamedStage
 from corpusmill.group_rates import GroupTally, group_rates
 from corpusmill.manifest import read_manifest
@@ -69,17 +71,60 @@ def test_the_largest_groups_are_named_and_the_others_are_one() -> None:
     urls = [f"https://h{number}.org/" for number in range(500) for _ in range(1 + (number < 10))]
     tally.add(NamedStage("filter_toxicity", None), batch(urls), pa.nulls(len(urls), VERDICT))
     record = tally.record()["source"]
-    assert len(record) == 201
+    assert len(record) == 41
     assert list(record)[:3] == ["h0.org", "h1.org", "h2.org"]
-    assert record[""] == GroupCounts(toxicity_seen=300)
+    assert record[""] == GroupCounts(toxicity_seen=460)
     rows = group_rates([{"source": record}, {"source": record}])["source"]
     assert [row.name for row in rows[:2]] == ["all", "h0.org"]
     assert (len(rows), rows[-1].name) == (32, "others")
     assert rows[0].toxicity_seen == 2 * 510 == sum(row.toxicity_seen for row in rows[1:])
     assert rows[1] == GroupRates(
-        name="h0.org", toxicity_seen=4, toxicity_dropped=0, toxicity_drop_rate=0.0, pii_seen=0, pii_documents=0,
-        pii_document_rate=None, redactions=0, redactions_per_document=None,
+        name="h0.org", toxicity_seen=4, toxicity_dropped=0, toxicity_drop_rate=0.0, pii_seen=0, pii_dropped=0,
+        pii_drop_rate=None, pii_documents=0, pii_document_rate=None, redactions=0, redactions_per_document=None,
     )  # fmt: skip
+
+
+def test_what_redact_pii_drops_is_counted_by_group() -> None:
+    tally = GroupTally()
+    dropped = {"reason": "too_much_pii", "value": 9.0, "limit": 1.0, "ref": None}
+    columns: dict[str, list[object]] = {"signals.pii_email": [9, 1, 0], "language": ["de", "de", "en"]}
+    tally.add(
+        NamedStage("redact_pii", RedactPii()), batch([None] * 3, **columns), pa.array([dropped, None, None], VERDICT)
+    )
+    record = tally.record()
+    assert record["language"]["de"] == GroupCounts(pii_seen=2, pii_dropped=1, pii_documents=2, redactions=10)
+    shares = {row.name: (row.pii_dropped, row.pii_drop_rate) for row in group_rates([record])["language"]}
+    assert shares == {"all": (1, 0.333333), "de": (1, 0.5), "en": (0, 0.0)}
+
+
+def test_a_crawl_of_many_hosts_takes_a_table_of_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    largest: list[int] = []
+
+    def records() -> Iterator[dict[str, dict[str, GroupCounts]]]:
+        for split in range(400):
+            hosts = {f"s{split}-{number}.org": GroupCounts(pii_seen=1 + number % 3) for number in range(40)}
+            yield {"source": {**hosts, "large.org": GroupCounts(pii_seen=50), "": GroupCounts(pii_seen=7)}}
+
+    add = rates._add
+
+    def counted(table: dict[str, GroupCounts], name: str, counts: Mapping[str, int]) -> None:
+        add(table, name, counts)
+        largest.append(len(table))
+
+    monkeypatch.setattr(rates, "_add", counted)
+    monkeypatch.setattr(rates, "_SUMMED", 500, raising=False)
+    rows = group_rates(records())["source"]
+    assert max(largest) <= 2 * 500 + 42
+    assert (rows[0].name, rows[0].pii_seen) == ("all", sum(row.pii_seen for row in rows[1:]))
+    assert (rows[1].name, rows[1].pii_seen) == ("large.org", 400 * 50)
+    assert group_rates(records())["source"] == rows
+
+
+def test_a_record_of_many_hosts_is_short() -> None:
+    tally = GroupTally()
+    urls = [f"https://www.some-longer-name-{number}.example.org/" for number in range(5_000)]
+    tally.add(NamedStage("filter_toxicity", None), batch(urls), pa.nulls(len(urls), VERDICT))
+    assert len(msgspec.json.encode(tally.record())) < 4_000
 
 
 @pytest.mark.parametrize("size", ["1KB", "1MB"])

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.schemas import Document, RecipeError
+from corpusmill.stages import correct_spelling
 from corpusmill.stages.correct_spelling import CorrectSpelling, spelling_variants
+from corpusmill.stages.spelling_dictionary import load_dictionary
 
 PROSE = (
     "Although several neighbours complained about the noise, everyone watched the football match until midnight, while my"
@@ -207,6 +211,80 @@ def test_any_text_is_accepted(text: str) -> None:
 
 
 _SHARED = CorrectSpelling().build()
+
+
+class Read(str):
+    """A text that counts the characters that searches in it pass over."""
+
+    __slots__ = ()
+
+    read = 0
+
+    def lower(self) -> Read:
+        return Read(super().lower())
+
+    def find(self, *arguments: Any) -> int:
+        at = super().find(*arguments)
+        Read.read += (at if at >= 0 else len(self)) - (arguments[1] if len(arguments) > 1 else 0) + 1
+        return at
+
+    def rfind(self, part: str, start: int, end: int) -> int:  # type: ignore[override]
+        at = super().rfind(part, start, end)
+        Read.read += end - max(at, start)
+        return at
+
+    def __getitem__(self, key: Any) -> str:
+        found = super().__getitem__(key)
+        Read.read += len(found)
+        return found
+
+
+def many_slips(end: str) -> tuple[str, int]:
+    """Return a text in which a word of each sentence lacks a letter, another one each time, and how many these are."""
+    known = load_dictionary(None, None)
+    letters = [word for word in sorted(known.common(20_000)) if len(word) > 8 and word.isascii() and word.isalpha()]
+    slips = [f"{word[:4]}{word[5:]}" for word in letters]
+    chosen = {slip[:4]: slip for slip in slips if slip not in known.words}
+    return "".join(f"{PROSE}Then the {slip} came in.{end}" for slip in chosen.values()), len(chosen)
+
+
+@pytest.mark.parametrize("end", [" ", "\n"])
+def test_a_text_of_doubtful_words_is_passed_over_a_few_times(
+    default: Any, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, slips = many_slips(end)
+    assert slips > 500
+    monkeypatch.setattr(Read, "read", 0)
+    document = Document(text=Read(text))
+    default(document)
+    assert document.signals["corrected"] > slips // 4
+    assert Read.read < 8 * len(text)
+
+
+def test_many_words_are_looked_for_as_few_are(default: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = random.Random(7)
+    slips = [
+        "definately",
+        "becuase",
+        "teh",
+        "goverment",
+        "Definately",
+        "tge",
+        "(becuase)",
+        "accross",
+        "acc",
+        "recieved",
+        "x=",
+    ]
+    words = [*PROSE.split(), "\n", ". ", *slips]
+    weights = [20] * (len(words) - len(slips)) + [1] * len(slips)
+    texts = [" ".join(source.choices(words, weights, k=200)) for _ in range(300)]
+    found = []
+    for few in (0, 1_000_000):
+        monkeypatch.setattr(correct_spelling, "_FEW", few)
+        found.append([corrected(default, text) for text in [*texts, many_slips("\n")[0]]])
+    assert found[0] == found[1]
+    assert sum(count for _, count, _ in found[0][:-1]) > 100
 
 
 @pytest.mark.parametrize("piece", ["a", "qwxzv ", "definately ", "a'", "\n", "{"])

@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from corpusmill.schemas import Document, Drop, RecipeError, signal_column
-from corpusmill.stages import language_engines
+from corpusmill.stages import language_engines, language_samples
 from corpusmill.stages.filter_language import FilterLanguage
 from corpusmill.stages.language_engines import ALIASES, LABELS
 from corpusmill.stages.language_samples import prepared, sample
@@ -272,6 +273,29 @@ def test_sampling_looks_past_menus(engine: str) -> None:
 def test_mostly_capitals_are_lowered() -> None:
     assert prepared("ACHTUNG, NEUE ÖFFNUNGSZEITEN ab Mai") == "achtung, neue öffnungszeiten ab mai"
     assert prepared("Neue Zeiten") == "Neue Zeiten"
+
+
+@pytest.mark.parametrize("run", ["\u0301\u0316", "\u0344", "\u05b0\u0591\u0301"])
+def test_marks_out_of_order_are_cut_before_they_are_put_in_order(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = []
+
+    class Normalization:
+        is_normalized = staticmethod(unicodedata.is_normalized)
+
+        @staticmethod
+        def normalize(form: Any, text: str) -> str:
+            lengths.append(len(text))
+            return unicodedata.normalize(form, text)
+
+    monkeypatch.setattr(language_samples, "unicodedata", Normalization)
+    text = f"Neue Zeiten{run * 50_000} und mehr."
+    assert prepared(text) == unicodedata.normalize("NFC", f"Neue Zeiten{(run * 30)[:30]} und mehr.")
+    assert sum(lengths) <= 100
+
+
+def test_marks_in_order_stay_as_they_are() -> None:
+    text = f"Neue Zeiten{chr(0x316) * 500}{chr(0x315) * 500}"
+    assert prepared(text) == text
 
 
 @pytest.mark.parametrize(

@@ -12,18 +12,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.schemas import Document, Drop, RecipeError
-from corpusmill.stages import FilterToxicity
+from corpusmill.stages import FilterToxicity, term_folding, term_matcher
 from corpusmill.stages.base import Apply
 from corpusmill.stages.filter_toxicity import CATEGORIES
 from corpusmill.stages.plausible_languages import LanguageEvidence
 from corpusmill.stages.term_folding import SPECIAL, fold
 from corpusmill.stages.term_matcher import TermMatcher
-from corpusmill.stages.toxic_terms import DEFAULT_LEXICON, LexiconEntry, read_lexicon
+from corpusmill.stages.toxic_terms import DEFAULT_LEXICON, LexiconEntry, ToxicTerms, read_lexicon
 
 DEFAULT = read_lexicon(DEFAULT_LEXICON)
 PROSE = {
@@ -169,6 +170,89 @@ def test_a_megabyte_of_anything_is_measured_once(piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
     matches = TermMatcher(["free florp", "*wibb*", "ass", "free free"], ["", "", "en", ""]).find(text)
     assert len(matches) <= len(text)
+
+
+class Counted(np.ndarray[Any, Any]):
+    """Bytes that count how many of them are asked for in slices."""
+
+    asked = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        Counted.asked += found.size if isinstance(key, slice) else 0
+        return found
+
+
+@pytest.mark.parametrize("piece", ["я fl*rpen ", "я f l o r p e n ", "fl\u043erpen ", "florpen fl0rpen "])
+def test_hits_are_placed_without_reading_the_text_before_each(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    terms = ToxicTerms([LexiconEntry(term="florpen")], everywhere=True, disguised=True)
+    text = piece * 2_000
+    whole = TermMatcher.read
+
+    def read(matcher: TermMatcher, text: str) -> Any:
+        found = whole(matcher, text)
+        return found._replace(data=found.data.view(Counted))
+
+    monkeypatch.setattr(TermMatcher, "read", read)
+    monkeypatch.setattr(Counted, "asked", 0)
+    hits = terms.find(text)
+    assert len(hits) >= 2_000
+    assert hits[0].start == (2 if piece[0] == "я" else 0)
+    places = [hit.start % len(piece) for hit in hits]
+    assert set(places) == set(places[: len(hits) // 2_000])
+    assert Counted.asked < 40 * len(text.encode())
+
+
+class Normalization:
+    """What stands for `unicodedata` and counts how long the texts are that it normalizes."""
+
+    def __init__(self) -> None:
+        self.lengths: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(unicodedata, name)
+
+    def normalize(self, form: Any, text: str) -> str:
+        self.lengths.append(len(text))
+        return unicodedata.normalize(form, text)
+
+
+RUNS = ["\u0301\u0316", "\u0316", "\u0307\u0323", "\u05b0\u0591", "\u0338\u0335", "\u064b\u0651\u0301", "\u00ad"]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_marks_are_composed_a_few_at_a_time(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Normalization()
+    monkeypatch.setattr(term_folding, "unicodedata", asked)
+    kept = term_folding._replacement.cache_info()
+    text = f"na{run * (20_000 // len(run))}s"
+    folded = fold(text)
+    assert folded.source_span(len(folded.text) - 1, len(folded.text)) == (len(text) - 1, len(text))
+    assert folded.source_span(0, 1) == (0, 1)
+    assert max(asked.lengths, default=0) <= 34
+    assert sum(asked.lengths) <= 4 * len(text)
+    now = term_folding._replacement.cache_info()
+    assert now.currsize - kept.currsize <= 10
+
+
+@pytest.mark.parametrize("run", RUNS[:-1])
+def test_dots_of_letters_are_read_a_few_marks_at_a_time(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Normalization()
+    monkeypatch.setattr(term_matcher, "unicodedata", asked)
+    matcher = TermMatcher(["sik"], ["tr"])
+    text = f"bir si{run * (20_000 // len(run))}k, sik"
+    assert matcher.find_anywhere(text)
+    assert max(asked.lengths) <= 100
+
+
+def test_up_to_thirty_marks_are_composed_with_their_letter() -> None:
+    source = random.Random(30)
+    for _ in range(2_000):
+        marks = "".join(source.choices("\u0301\u0316\u0307\u0323\u0327\u0308", k=source.randint(0, 30)))
+        text = f"x{source.choice('aeiouAEcs')}{marks}x"
+        assert fold(text).text == unicodedata.normalize(
+            "NFC", f"x{unicodedata.normalize('NFC', text[1:-1]).casefold()}x"
+        ).replace("i\u0307", "i")
 
 
 def test_severities_weigh_and_short_texts_count_as_fifty_words(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.schemas import Document, Drop, RecipeError
-from corpusmill.stages import pii_finders
+from corpusmill.stages import pii_finders, secret_forms
 from corpusmill.stages.pii_candidates import PHONE_WORDS, Candidates, find_candidates, have_candidates
 from corpusmill.stages.pseudonyms import Pseudonyms
 from corpusmill.stages.redact_pii import (
@@ -448,6 +449,9 @@ def test_positions_are_of_characters_in_strings_of_any_kind() -> None:
         assert at < candidates.emails[0]
 
 
+WRITTEN_LINE = "\\nMIIE"  # a backslash and an n
+MOST_REPEATS = 20
+MOST_READ = 100  # times each character: of an `@` the 64 before it and what is around them
 HOSTILE = [
     *(
         "a.",
@@ -478,6 +482,7 @@ HOSTILE = [
         "eyJa.",
         "eyJ",
         "-----BEGIN PRIVATE KEY-----",
+        f"-----BEGIN RSA PRIVATE KEY-----{WRITTEN_LINE * 1_000}...<snip>...\n-----END RSA PRIVATE KEY-----",
         "AKIA",
     ),
     *(
@@ -497,6 +502,62 @@ def test_hostile_text_is_linear(piece: str) -> None:
     # The quadratic patterns in use elsewhere take seconds for 20 kB of this, and so many minutes for these.
     text = piece * (300_000 // len(piece))
     assert redacted(f"{text} x@example.org") != ""
+
+
+class Read(str):
+    """A text that counts the characters that are taken out of it, or passed over by a search."""
+
+    __slots__ = ()
+    read = 0
+
+    def __getitem__(self, key: Any) -> str:
+        found = super().__getitem__(key)
+        Read.read += len(found)
+        return found
+
+    def find(self, part: str, start: int, end: int) -> int:  # type: ignore[override]
+        at = super().find(part, start, end)
+        Read.read += max(0, (at if at >= 0 else min(end, len(self))) - start)
+        return at
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_what_is_taken_out_of_hostile_text_grows_with_its_length(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = piece * max(30_000 // len(piece), 2)
+    monkeypatch.setattr(Read, "read", 0)
+    DEFAULT(Document(text=Read(text)))
+    assert Read.read <= MOST_READ * len(text)
+
+
+def test_no_pattern_reads_the_same_characters_in_ways_that_multiply() -> None:
+    # A repetition of what is one character each has one way to read a run; one of more than that may have 2 ** length.
+    found = [pattern for module in (pii_finders, secret_forms) for pattern in vars(module).values()]
+    patterns = {pattern for pattern in found if isinstance(pattern, re.Pattern)}
+    patterns |= {form for _, form, *_ in pii_finders._PHONE_FORMS}
+    assert len(patterns) > 20
+    several = [pattern.pattern for pattern in patterns if repeats_more_than_a_character(pattern)]
+    # Years in a row: four digits and at most one sign, so that there is one way as well.
+    assert several == [pii_finders._NOT_A_PHONE.pattern]
+
+
+def repeats_more_than_a_character(pattern: re.Pattern[str]) -> bool:
+    def visit(node: object) -> bool:
+        if isinstance(node, tuple) and len(node) == 2 and str(node[0]) in ("MAX_REPEAT", "MIN_REPEAT"):
+            _, most, body = node[1]
+            if most > MOST_REPEATS and (len(body) > 1 or body.getwidth() != (1, 1) or str(body[0][0]) == "BRANCH"):
+                return True
+        if isinstance(node, (tuple, list, re._parser.SubPattern)):  # type: ignore[attr-defined]
+            return any(map(visit, node))
+        return False
+
+    return visit(re._parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE))  # type: ignore[attr-defined]
+
+
+def test_a_private_key_is_one_with_written_out_line_breaks() -> None:
+    first, last = "-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----"
+    assert redacted(f"{first}{WRITTEN_LINE * 20}\\n{last}") == "<SECRET>"
+    cut = f"{first}{WRITTEN_LINE * 22}...<snip>...\n{last}"
+    assert redacted(cut) == cut
 
 
 def test_no_pattern_looks_further_than_some_characters() -> None:

@@ -79,6 +79,29 @@ def test_terms_are_found_as_the_automaton_finds_them(seed: int) -> None:
         assert may or not expected
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_words_in_letters_of_two_bytes_are_found_as_the_automaton_finds_them(seed: int) -> None:
+    source = random.Random(seed)
+    alphabet = source.sample("абвгёоЕЖαβςΣοéüñßİĳա\u05d0\u0627", 7) + source.sample("aoxs\u0301\u00ad中कʼ-", 3)
+
+    def letters(most: int) -> str:
+        return "".join(source.choices(alphabet, k=source.randint(1, most)))
+
+    terms = [word for word in (letters(6) for _ in range(40)) if any(map(str.isalnum, word))]
+    stars = ["*", "", "", ""]
+    matcher = TermMatcher([source.choice(stars) + word + source.choice(stars) for word in terms], [""] * len(terms))
+    texts = [
+        "".join(source.choice((letters(5), source.choice(terms), " ", "a ", ". ")) for _ in range(30))
+        for _ in range(200)
+    ]
+    found = matcher.texts_with_terms(text_buffers(pa.array(texts, pa.large_string()))).tolist()
+    for text, may in zip(texts, found, strict=True):
+        expected = matcher.find_anywhere(text)
+        assert matcher.find(text) == expected
+        assert may or not expected
+    assert any(found)
+
+
 @given(st.text(st.sampled_from(LETTERS + BETWEEN + MARKS + UNSEEN), max_size=60) | st.text(max_size=60))
 @settings(max_examples=300, deadline=None)
 def test_words_are_counted_as_the_quality_rules_count_them(text: str) -> None:
