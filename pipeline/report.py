@@ -75,6 +75,14 @@ def _page(root: Path, manifest: Manifest) -> Iterator[str]:
     for stage, facts in manifest.corpus_stages.items():
         yield f"<h2>{escape(stage)}: across the corpus</h2>"
         yield from _facts(facts)
+    if manifest.tokens:
+        yield "<h2>What these tokens train</h2>"
+        yield _table(
+            ["epochs", "#tokens seen", "#parameters, at 20 tokens each"],
+            ([f"{times}", f"{seen:,}", parameters] for times, seen, parameters in epochs(manifest.tokens)),
+        )
+        yield "<p>20 tokens per parameter: Hoffmann et al. 2022. Up to four epochs repeated tokens are worth about as much as new "
+        yield "ones: Muennighoff et al. 2023.</p>"
     if manifest.languages:
         yield "<h2>Languages of kept documents</h2>"
         most = max(manifest.languages.values())

@@ -17,6 +17,7 @@ __all__ = ["budget", "ids_by", "reasons", "skipped_lines", "speed", "stage_rate"
 _TOKENS_PER_PARAMETER = (
     20  # compute-optimal training: Hoffmann et al. 2022, Training Compute-Optimal Large Language Models
 )
+_EPOCHS = 4
 _REASONS = 15  # lines for reasons
 _SKIPPED = 6  # lines for reasons why files were skipped
 
@@ -118,6 +119,16 @@ def ids_by(manifest: Manifest) -> str:
     if made["mismatches"]:
         line += f"; MISMATCHES {made['mismatches']:,}, after which all was made again by tokenizers"
     return line
+
+
+def epochs(tokens: int) -> Iterator[tuple[int, int, str]]:
+    """Yield how often the corpus is read, the tokens that a model sees then, and the parameters of the model they suffice for.
+
+    Up to four times, repeated tokens are worth about as much as new ones; beyond that their value decays fast (Muennighoff et al.
+    2023, Scaling Data-Constrained Language Models).
+    """
+    for times in range(1, _EPOCHS + 1):
+        yield times, times * tokens, rounded(times * tokens / _TOKENS_PER_PARAMETER)
 
 
 def _skipped(manifest: Manifest) -> list[SkippedFile]:

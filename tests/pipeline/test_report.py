@@ -68,6 +68,15 @@ def test_the_stages_are_a_table_that_adds_up() -> None:
     assert "5s of wall time\n" in without
 
 
+def test_the_report_says_what_the_tokens_train(tmp_path: Path) -> None:
+    write_report(tmp_path, made_up(tokens=4_000_000_000))
+    page = (tmp_path / "report.html").read_text("utf-8")
+    for times, seen, parameters in ((1, "4,000,000,000", "200 million"), (4, "16,000,000,000", "800 million")):
+        assert f"<td>{times}</td><td class=number>{seen}</td><td class=number>{parameters}</td>" in page
+    write_report(tmp_path, made_up())
+    assert "What these tokens train" not in (tmp_path / "report.html").read_text("utf-8")
+
+
 def test_the_summary_stays_a_screenful() -> None:
     dropped = {f"reason{n}": 1000 - n for n in range(40)}
     stages = [StageCounts(kind=f"stage{n}", documents_in=9, kept=9) for n in range(12)]
