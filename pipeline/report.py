@@ -15,7 +15,7 @@ from corpusmill.journal import write_atomically
 from corpusmill.readable import rate, shown, spoken
 from corpusmill.schemas.manifest import GroupRates, Manifest
 from corpusmill.side_tables import examples, quarantined, signals
-from corpusmill.summary import budget, ids_by, reasons, speed, stage_rate
+from corpusmill.summary import budget, epochs, ids_by, reasons, speed, stage_rate
 
 __all__ = ["write_report"]
 
@@ -81,8 +81,8 @@ def _page(root: Path, manifest: Manifest) -> Iterator[str]:
             ["epochs", "#tokens seen", "#parameters, at 20 tokens each"],
             ([f"{times}", f"{seen:,}", parameters] for times, seen, parameters in epochs(manifest.tokens)),
         )
-        yield "<p>20 tokens per parameter: Hoffmann et al. 2022. Up to four epochs repeated tokens are worth about as much as new "
-        yield "ones: Muennighoff et al. 2023.</p>"
+        yield "<p>20 tokens per parameter: Hoffmann et al. 2022. Up to four epochs repeated tokens are worth about as much "
+        yield "as new ones: Muennighoff et al. 2023.</p>"
     if manifest.languages:
         yield "<h2>Languages of kept documents</h2>"
         most = max(manifest.languages.values())
