@@ -45,7 +45,7 @@ class Pack(Stage, frozen=True, kw_only=True):
     """The id that fills a row up; masked by `n_tokens`."""
     column: Literal["list", "binary"] = "list"
     """How `input_ids` is stored: a fixed-size `list` of numbers that any reader knows, or `binary`, the bytes of each row, which
-    are written and read two to three times as fast and a sixth smaller. `TokenDataset`, `training_pairs` and `export` read both;
+    are written 1.3 and read 2.8 times as fast and take 5 % less. `TokenDataset`, `training_pairs` and `export` read both;
     others need `numpy.frombuffer`."""
     window: Annotated[int, Meta(ge=1)] = 4096
     """Documents that `best_fit` looks at together; more pack tighter and take more memory."""
