@@ -1,8 +1,8 @@
 """The two forms of a column of packed tokens, and reading either.
 
-A list of numbers is what every reader knows. As plain bytes a row costs no levels: 3.5 million tokens of English pages in rows of
-2,049 were written at 150 instead of 115 million tokens a second and read at 290 instead of 105, and took 5 % less. But readers have
-to know what the bytes are; that stands in the metadata of the field.
+A list of numbers is what every reader knows. As plain bytes a row costs no levels: 3.5 million tokens of English pages in rows
+of 2,049 were written at 150 instead of 115 million tokens a second and read at 290 instead of 105, and took 5 % less. But readers
+have to know what the bytes are; that stands in the metadata of the field.
 """
 
 from __future__ import annotations
