@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from corpusmill.circuit_breaker import CircuitBreaker
+from corpusmill.finished_rows import finished_rows
 from corpusmill.input_state import InputChangedError
 from corpusmill.journal import sync
 from corpusmill.limits import CpuLimitError
@@ -27,7 +28,7 @@ from corpusmill.progress import Standing
 from corpusmill.schemas import OutputMismatchError, RetryableError, StageError
 from corpusmill.schemas.inputs import InputFile, Split
 from corpusmill.schemas.manifest import SegmentRecord, ShardRecord, SplitPlanned
-from corpusmill.shards import PlannedShard, ShardJob, ShardPlanner, finished_rows, write_shard
+from corpusmill.shards import PlannedShard, ShardJob, ShardPlanner, write_shard
 from corpusmill.subsets import SUBSETS
 from corpusmill.trail import Deaths, read_trail
 from corpusmill.worker import SegmentJob, run_segment

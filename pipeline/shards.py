@@ -23,7 +23,7 @@ from corpusmill.stages import Pack
 from corpusmill.stages.base import as_batch
 from corpusmill.stages.pack import Packer
 
-__all__ = ["PlannedShard", "ShardJob", "ShardPlanner", "finished_rows", "write_shard"]
+__all__ = ["PlannedShard", "ShardJob", "ShardPlanner", "write_shard"]
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,6 @@ class ShardPlanner:
             PlannedShard(subset, f"shards/{subset}-{number + part:05d}.parquet", splits, sources, (part, parts))
             for part in range(parts)
         ]
-
-
-def finished_rows(split: int, segment: int, subset: str) -> str:
-    """Return the path, relative to the output, of the rows that a split left for a subset."""
-    return f"state/spill/split-{split:06d}-{segment}.{subset}.arrow"
 
 
 def write_shard(job: ShardJob) -> ShardRecord:

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.chain import NamedStage, Segment
+from corpusmill.finished_rows import FinishedRows
 from corpusmill.group_rates import GroupTally
 from corpusmill.input_state import CHANGED, InputChangedError, content_hash, is_changed
 from corpusmill.ipc_file import IpcFile
@@ -35,10 +36,9 @@ from corpusmill.schemas import CLUSTERS, QUARANTINE, REJECTS, CorpusmillError, S
 from corpusmill.schemas.inputs import InputSettings, Split
 from corpusmill.schemas.manifest import FileRecord, SegmentRecord, StageCounts
 from corpusmill.schemas.recipe import LimitSettings, OutputSettings
-from corpusmill.shuffling import in_order_of_hashes, with_hashes
 from corpusmill.stages import CorpusStage, Deduplicate, Stage
 from corpusmill.stages.base import CountingFunction, as_batch, with_columns
-from corpusmill.subsets import SUBSETS, in_sample, subset_of
+from corpusmill.subsets import in_sample
 from corpusmill.trail import READ, Culprit, Place, Trail
 
 __all__ = ["SegmentJob", "isolate", "peak_memory", "run_segment"]
@@ -188,14 +188,7 @@ class _SegmentRun:
         self._side_tables = (self._rejects, self._quarantine, self._clusters, self._signals)
         self._spill = stack.enter_context(IpcFile(self._root, f"state/spill/{name}.arrow"))
         self._sketches = stack.enter_context(IpcFile(self._root, f"state/sketches/{name}.arrow", lasting=True))
-        self._subsets = {
-            # Rows that wait for the end of the run reach the disk anyway; as they last, a machine may be started anew meanwhile.
-            subset: stack.enter_context(
-                IpcFile(self._root, f"state/spill/{name}.{subset}.arrow", lasting=job.settings.shuffle == "corpus")
-            )
-            for subset in SUBSETS
-        }
-        self._to_shuffle: dict[str, list[pa.RecordBatch]] = {subset: [] for subset in SUBSETS}
+        self._finished = FinishedRows(self._root, job.split.index, job.number, job.settings, job.seed, stack)
         self._groups = GroupTally()
         opening = job.segment.opening
         self._counts = {n.name: StageCounts(kind=n.name) for n in ((opening,) if opening else ()) + job.segment.stages}
@@ -207,6 +200,7 @@ class _SegmentRun:
         record.groups = self._groups.record()
         record.files = [f.record for f in self._side_tables if f.record is not None]
         record.spill = self._spill.name
+        record.subsets = self._finished.tokens
         if self._sketches.name is not None:
             path = self._sketches.name
             record.sketches = FileRecord(path=path, rows=self._sketches.rows, sha256=file_hash(self._root / path))
@@ -307,11 +301,8 @@ class _SegmentRun:
         self._record.kept += batch.num_rows
 
     def finish(self) -> None:
-        """Write what waited for the end of the split: rows in another order."""
-        for subset, waiting in self._to_shuffle.items():
-            if waiting:
-                rows = as_batch(in_order_of_hashes([pa.Table.from_batches([batch]) for batch in waiting]))
-                self._subsets[subset].write(rows)
+        """Write what waited for the end of the split."""
+        self._finished.finish()
 
     def _step(
         self, place: Place, named: NamedStage, function: Callable[[pa.RecordBatch], Any], batch: pa.RecordBatch
@@ -445,26 +436,9 @@ class _SegmentRun:
         return as_batch(pa.Table.from_batches([rows for rows, _ in parts], batch.schema))
 
     def _finish(self, batch: pa.RecordBatch) -> None:
-        """Write the rows that go into shards, by subset, and the signals of kept documents."""
+        """Leave the rows that go into shards, and write the signals of kept documents."""
         self._write_signals(batch)
-        ids, urls = batch.column("id").to_pylist(), batch.column("url").to_pylist()
-        subsets = pa.array([subset_of(*one, self._job.seed, self._job.settings) for one in zip(ids, urls, strict=True)])
-        tokenized = "input_ids" in batch.schema.names
-        names = ["id", "url", "source", "language", "n_tokens", "input_ids"]
-        if self._job.settings.text or not tokenized:
-            names.append("text")
-        rows = batch.select([name for name in names if name in batch.schema.names])
-        for subset, file in self._subsets.items():
-            mine = pc.equal(subsets, subset)
-            if not mine.true_count:
-                continue
-            part = rows if mine.true_count == len(mine) else rows.filter(mine)
-            if self._job.settings.shuffle == "corpus":
-                self._to_shuffle[subset].append(with_hashes(part, self._job.seed))
-            else:
-                file.write(part)
-            size = pc.sum(part.column("n_tokens") if tokenized else pc.utf8_length(part.column("text"))).as_py() or 0
-            self._record.subsets[subset] = self._record.subsets.get(subset, 0) + size
+        self._finished.add(batch)
         if "language" in batch.schema.names:
             for language, count in Counter(batch.column("language").to_pylist()).items():
                 self._record.languages[language or "unknown"] = (

@@ -1,0 +1,69 @@
+"""What a split leaves for shards: the rows of its last segment, a file for each subset, sorted where the corpus is shuffled."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusmill.ipc_file import IpcFile
+from corpusmill.schemas.recipe import OutputSettings
+from corpusmill.shuffling import in_order_of_hashes, with_hashes
+from corpusmill.stages.base import as_batch
+from corpusmill.subsets import SUBSETS, subset_of
+
+__all__ = ["FinishedRows", "finished_rows"]
+
+_COLUMNS = ("id", "url", "source", "language", "n_tokens", "input_ids")
+
+
+class FinishedRows:
+    """The files of one split; they exist once *stack* is closed."""
+
+    def __init__(
+        self, root: Path, split: int, segment: int, settings: OutputSettings, seed: int, stack: ExitStack
+    ) -> None:
+        self._settings = settings
+        self._seed = seed
+        # Rows that wait for the end of the run reach the disk anyway; as they last, a machine may be started anew meanwhile.
+        lasting = settings.shuffle == "corpus"
+        self._files = {
+            subset: stack.enter_context(IpcFile(root, finished_rows(split, segment, subset), lasting=lasting))
+            for subset in SUBSETS
+        }
+        self._to_shuffle: dict[str, list[pa.RecordBatch]] = {}
+        self.tokens: dict[str, int] = {}
+        """Tokens (without a tokenizer: characters) of each subset that has rows."""
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take in the documents of *batch*, as the last stage left them."""
+        ids, urls = batch.column("id").to_pylist(), batch.column("url").to_pylist()
+        subsets = pa.array([subset_of(*one, self._seed, self._settings) for one in zip(ids, urls, strict=True)])
+        tokenized = "input_ids" in batch.schema.names
+        names = (*_COLUMNS, "text") if self._settings.text or not tokenized else _COLUMNS
+        rows = batch.select([name for name in names if name in batch.schema.names])
+        for subset in self._files:
+            mine = pc.equal(subsets, subset)
+            if not mine.true_count:
+                continue
+            part = rows if mine.true_count == len(mine) else rows.filter(mine)
+            size = pc.sum(part.column("n_tokens") if tokenized else pc.utf8_length(part.column("text"))).as_py() or 0
+            self.tokens[subset] = self.tokens.get(subset, 0) + size
+            if self._settings.shuffle == "corpus":
+                self._to_shuffle.setdefault(subset, []).append(with_hashes(part, self._seed))
+            else:
+                self._files[subset].write(part)
+
+    def finish(self) -> None:
+        """Write what waited for the end of the split: rows in another order."""
+        for subset, waiting in self._to_shuffle.items():
+            self._files[subset].write(
+                as_batch(in_order_of_hashes([pa.Table.from_batches([batch]) for batch in waiting]))
+            )
+
+
+def finished_rows(split: int, segment: int, subset: str) -> str:
+    """Return the path, relative to the output, of the rows that a split left for a subset."""
+    return f"state/spill/split-{split:06d}-{segment}.{subset}.arrow"
