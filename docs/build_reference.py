@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from corpusmill.cli import cli
 from corpusmill.describe import Setting, describe_settings, describe_stage
 from corpusmill.recipe import built_in_recipes, load_recipe
 from corpusmill.schemas.inputs import InputSettings
-from corpusmill.schemas.recipe import LimitSettings, OutputSettings
+from corpusmill.schemas.recipe import LimitSettings, MixtureSettings, OutputSettings
 from corpusmill.stages import known_stages
 
 HERE = Path(__file__).parent
@@ -43,6 +44,8 @@ def stages_page() -> Iterator[str]:
     yield from settings_table(describe_settings(InputSettings))
     yield "## `[output]`\n\n"
     yield from settings_table(describe_settings(OutputSettings))
+    yield f"## `[[mixture]]`\n\n{inspect.cleandoc(MixtureSettings.__doc__ or '')}\n\n"
+    yield from settings_table(describe_settings(MixtureSettings))
     yield "## `[limits]`\n\n"
     yield from settings_table(describe_settings(LimitSettings))
 

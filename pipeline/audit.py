@@ -102,7 +102,7 @@ def _count(root: Path, manifest: Manifest, counted: DocumentCounts) -> Counter[t
     reasons: Counter[tuple[str, str]] = Counter()
     counted.documents_in = sum(run["documents"]["in"] for run in manifest.runs)
     for shard in manifest.shards:
-        counted.kept += _documents(root / shard.path)
+        counted.kept += _documents(root / shard.path) - shard.repeats
     for file in manifest.files:
         folder = file.path.partition("/")[0]
         if folder == "rejects":

@@ -228,7 +228,7 @@ def _check(
     from corpusmill.explain import explain_document, sample_documents
     from corpusmill.planning import estimated_splits
     from corpusmill.recipe import describe, fingerprint, load_recipe
-    from corpusmill.run import check_chain
+    from corpusmill.run import check_chain, check_mixture
     from corpusmill.schemas.sizes import parse_size
     from corpusmill.stages import Deduplicate
     from corpusmill.stages.host_lines import HostLines
@@ -237,6 +237,7 @@ def _check(
     settings = load_recipe(recipe, changes)
     chain = cut(settings.stages)
     check_chain(chain)
+    check_mixture(settings, chain, None)
     click.echo(describe(settings))
     click.echo(f"fingerprint {fingerprint(settings)}")
     near = [named for named in chain.stages if isinstance(named.stage, Deduplicate)]
@@ -252,6 +253,7 @@ def _check(
                 click.echo(f"{named.name}: {line}")
         return
     found = discover(inputs, settings.input)
+    check_mixture(settings, chain, found)
     splits = estimated_splits(found.files, parse_size(settings.input.split_size))
     for message in (*found.messages, *chain.warnings()):
         click.echo(message)

@@ -110,12 +110,13 @@ class Engine:
             resolved=resolved,
             input=self.recipe.input,
             settings=self.recipe.output,
+            mixture=self.recipe.mixture,
             limits=self.recipe.limits,
             seed=self.recipe.seed,
         )
 
-    def shard_job(self, shard: PlannedShard) -> ShardJob:
-        """Return the job that writes one shard."""
+    def shard_job(self, shard: PlannedShard, times: tuple[float, ...]) -> ShardJob:
+        """Return the job that writes one shard; *times* is how often it takes the documents of each table of the mixture."""
         return ShardJob(
             output=str(self.root),
             subset=shard.subset,
@@ -125,6 +126,8 @@ class Engine:
             part=shard.part,
             pack=self.chain.pack,
             settings=self.recipe.output,
+            mixture=self.recipe.mixture if times else (),
+            times=times,
             metadata=self.metadata(),
             seed=self.recipe.seed,
         )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.ipc_file import IpcFile
-from corpusmill.schemas.recipe import OutputSettings
+from corpusmill.mixing import MIXED, MIXTURE, lengths, tables_of
+from corpusmill.schemas.recipe import MixtureSettings, OutputSettings
 from corpusmill.shuffling import in_order_of_hashes, with_hashes
 from corpusmill.stages.base import as_batch
 from corpusmill.subsets import SUBSETS, subset_of
@@ -23,9 +26,17 @@ class FinishedRows:
     """The files of one split; they exist once *stack* is closed."""
 
     def __init__(
-        self, root: Path, split: int, segment: int, settings: OutputSettings, seed: int, stack: ExitStack
+        self,
+        root: Path,
+        split: int,
+        segment: int,
+        settings: OutputSettings,
+        mixture: Sequence[MixtureSettings],
+        seed: int,
+        stack: ExitStack,
     ) -> None:
         self._settings = settings
+        self._mixture = mixture
         self._seed = seed
         # Rows that wait for the end of the run reach the disk anyway; as they last, a machine may be started anew meanwhile.
         lasting = settings.shuffle == "corpus"
@@ -36,6 +47,8 @@ class FinishedRows:
         self._to_shuffle: dict[str, list[pa.RecordBatch]] = {}
         self.tokens: dict[str, int] = {}
         """Tokens (without a tokenizer: characters) of each subset that has rows."""
+        self.mixture = [0] * len(mixture)
+        """Tokens of the documents of each table of the mixture."""
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take in the documents of *batch*, as the last stage left them."""
@@ -49,12 +62,20 @@ class FinishedRows:
             if not mine.true_count:
                 continue
             part = rows if mine.true_count == len(mine) else rows.filter(mine)
-            size = pc.sum(part.column("n_tokens") if tokenized else pc.utf8_length(part.column("text"))).as_py() or 0
-            self.tokens[subset] = self.tokens.get(subset, 0) + size
+            self.tokens[subset] = self.tokens.get(subset, 0) + (pc.sum(lengths(part)).as_py() or 0)
+            if self._mixture and subset == MIXED:
+                part = self._with_tables(part)
             if self._settings.shuffle == "corpus":
                 self._to_shuffle.setdefault(subset, []).append(with_hashes(part, self._seed))
             else:
                 self._files[subset].write(part)
+
+    def _with_tables(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Return *rows* with the table of the mixture to which each belongs, and count their tokens."""
+        tables = tables_of(rows, self._mixture)
+        sums = np.bincount(tables.to_numpy(), np.asarray(lengths(rows)), len(self._mixture))
+        self.mixture = [before + int(more) for before, more in zip(self.mixture, sums, strict=True)]
+        return rows.append_column(MIXTURE, tables)
 
     def finish(self) -> None:
         """Write what waited for the end of the split: rows in another order."""

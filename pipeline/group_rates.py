@@ -53,6 +53,13 @@ class GroupTally:
             }
         else:
             return
+        self._count(batch, counts)
+
+    def keep(self, rows: pa.RecordBatch | pa.Table, tokens: np.ndarray[Any, Any], first: np.ndarray[Any, Any]) -> None:
+        """Count *rows* that go into a shard, with so many *tokens* each; *first* says which of them are no repeats."""
+        self._count(rows, {"documents": first, "unique_tokens": tokens * first, "tokens": tokens})
+
+    def _count(self, batch: pa.RecordBatch | pa.Table, counts: Mapping[str, np.ndarray[Any, Any]]) -> None:
         for by, names in _groups(batch).items():
             encoded = names.dictionary_encode()
             places = encoded.indices.to_numpy(zero_copy_only=False)
@@ -116,7 +123,7 @@ def _replaced(stage: Any, batch: pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.
     return total
 
 
-def _groups(batch: pa.RecordBatch) -> dict[str, Any]:
+def _groups(batch: pa.RecordBatch | pa.Table) -> dict[str, Any]:
     """Return the name of the group of each document: by language where it was measured, and by source."""
     groups = {}
     if "language" in batch.schema.names:
@@ -136,7 +143,7 @@ def _add(table: dict[str, GroupCounts], name: str, counts: Mapping[str, int]) ->
 def _largest(table: Mapping[str, GroupCounts], limit: int) -> dict[str, GroupCounts]:
     """Return the *limit* groups with the most documents, equal ones by name, and behind them the sum of the others."""
     named = [(name, counts) for name, counts in table.items() if name != _OTHERS]
-    ranked = sorted(named, key=lambda item: (-max(item[1].toxicity_seen, item[1].pii_seen), item[0]))
+    ranked = sorted(named, key=lambda item: (-max(item[1].toxicity_seen, item[1].pii_seen, item[1].documents), item[0]))
     kept = dict(ranked[:limit])
     others: dict[str, GroupCounts] = {}
     for counts in [counts for _, counts in ranked[limit:]] + ([table[_OTHERS]] if _OTHERS in table else []):

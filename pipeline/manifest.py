@@ -15,6 +15,7 @@ import msgspec
 from corpusmill.chain import numbered
 from corpusmill.group_rates import group_rates
 from corpusmill.journal import Event, Journal, by_batch, write_atomically
+from corpusmill.mixing import STAGE, asked_tokens
 from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.inputs import SkippedFile
 from corpusmill.schemas.manifest import (
@@ -23,6 +24,7 @@ from corpusmill.schemas.manifest import (
     EngineChosen,
     EngineDistrusted,
     Manifest,
+    MixtureShares,
     RecipeAccepted,
     RunFinished,
     RunStarted,
@@ -31,6 +33,7 @@ from corpusmill.schemas.manifest import (
     StageCounts,
     TokenizerMade,
 )
+from corpusmill.schemas.recipe import MixtureSettings
 
 __all__ = ["compile_manifest", "read_manifest", "write_manifest"]
 
@@ -49,23 +52,27 @@ def compile_manifest(
     in_order = sorted(records, key=lambda record: (record.split, record.segment))
     last = max((record.segment for record in records), default=0)
     shards = sorted((event for event in events if isinstance(event, ShardRecord)), key=lambda shard: shard.path)
+    written: list[SegmentRecord | ShardRecord] = [*in_order, *shards]
+    mixture = _mixture(force, events)
     stages = _stages(force, records)
+    if mixture:
+        stages.append(_as_stage(mixture, sum(record.kept for record in records if record.segment == last)))
     dropped = sum(sum(stage.dropped.values()) for stage in stages)
     return Manifest(
         documents=DocumentCounts(
             documents_in=sum(r.read + r.unreadable for r in records),
-            kept=sum(shard.documents for shard in shards),
+            kept=sum(shard.documents - shard.repeats for shard in shards),
             dropped=dropped,
             quarantined=sum(map(_quarantined, records)),
         ),
         tokens=sum(shard.tokens for shard in shards),
         stages=stages,
         shards=shards,
-        files=sorted((file for r in records for file in r.files), key=lambda file: file.path),
+        files=sorted((file for r in written for file in r.files), key=lambda file: file.path),
         inputs=_inputs(starts, records, skipped, removed),
         languages=_added(r.languages for r in records),
         html_engines=_added(r.html_engines for r in records),
-        groups=group_rates(record.groups for record in in_order),
+        groups=group_rates(record.groups for record in written),
         recipe=force.recipe,
         fingerprint=force.fingerprint,
         versions=force.versions,
@@ -75,6 +82,8 @@ def compile_manifest(
             for at, (start, (splits, mine)) in enumerate(zip(starts, by_batch(events), strict=True))
         ],
         fingerprints=_added({r.fingerprint: 1} for r in records if r.segment == last),
+        unique_tokens=sum(s.tokens for s in shards) - sum(table.repeated_tokens for table in mixture),
+        mixture=mixture,
         corpus_stages={event.stage: event.facts for event in events if isinstance(event, CorpusFacts)},
     )
 
@@ -115,6 +124,39 @@ def _stages(force: RunStarted | RecipeAccepted, records: Sequence[SegmentRecord]
         counts.dropped = dict(sorted(counts.dropped.items()))
         counts.seconds = round(counts.seconds, 3)
     return [counts for counts in totals.values() if counts.kind != "pack"]
+
+
+def _mixture(force: RunStarted | RecipeAccepted, events: Sequence[Event]) -> list[MixtureShares]:
+    """Return what was asked for and what came of each table of the mixture; every batch is mixed for itself."""
+    settings = msgspec.convert(force.recipe.get("mixture", []), list[MixtureSettings])
+    whole = sum(table.weight or 0.0 for table in settings)
+    shares = [
+        MixtureShares(
+            name=table.label,
+            weight=table.weight / whole if table.weight is not None else None,
+            available_tokens=0,
+            asked_tokens=0,
+        )
+        for table in settings
+    ]
+    for _, records in by_batch(events):
+        tokens = [sum(of_table) for of_table in zip(*(r.mixture for r in records if r.mixture), strict=True)]
+        if tokens:
+            for share, there, asked in zip(shares, tokens, asked_tokens(settings, tokens), strict=True):
+                share.available_tokens += there
+                share.asked_tokens += round(asked)
+    for share in shares:
+        for shard in (event for event in events if isinstance(event, ShardRecord)):
+            if share.name in shard.mixture:
+                share.add(shard.mixture[share.name])
+    return shares
+
+
+def _as_stage(mixture: Sequence[MixtureShares], documents: int) -> StageCounts:
+    """Return the mixture as the last stage, into which so many *documents* went."""
+    left_out = sum(share.left_out for share in mixture)
+    dropped = {STAGE: left_out} if left_out else {}
+    return StageCounts(kind=STAGE, documents_in=documents, kept=documents - left_out, dropped=dropped)
 
 
 def _inputs(

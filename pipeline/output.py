@@ -21,7 +21,7 @@ __all__ = ["LOCK", "check_ours", "check_recorded", "check_same_recipe", "distrus
 _FOLDERS = ("shards", "rejects", "signals", "quarantine", "clusters")
 _FILES = ("manifest.json", "report.html", "tokenizer.json")
 _STATE = ("spill", "sketches", "trail", "index")
-_BOUND = ("seed", "input", "output")
+_BOUND = ("seed", "input", "output", "mixture")
 LOCK = "lock"
 _BOOT = "boot"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -59,7 +59,9 @@ def sweep(root: Path, journal: Journal) -> None:
     remove_temporary(root)
     shutil.rmtree(root / "state" / "trail", ignore_errors=True)
     named = {event.path for event in journal.events if isinstance(event, ShardRecord)}
-    named |= {file.path for event in journal.events if isinstance(event, SegmentRecord) for file in event.files}
+    named |= {
+        file.path for event in journal.events if isinstance(event, SegmentRecord | ShardRecord) for file in event.files
+    }
     for folder in _FOLDERS:
         for path in (root / folder).glob("*.parquet"):
             if f"{folder}/{path.name}" not in named:

@@ -19,7 +19,7 @@ import msgspec
 from corpusmill.chain import name_stages, numbered
 from corpusmill.schemas import RecipeError, did_you_mean
 from corpusmill.schemas.inputs import InputSettings
-from corpusmill.schemas.recipe import LimitSettings, OutputSettings, Recipe
+from corpusmill.schemas.recipe import LimitSettings, MixtureSettings, OutputSettings, Recipe
 from corpusmill.stages import Stage, stage_from
 from corpusmill.stages.registry import readable
 
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 _TABLES = ("input", "output", "limits")
-_KEYS = ("name", "description", "source", "seed", *_TABLES, "stage")
+_KEYS = ("name", "description", "source", "seed", *_TABLES, "mixture", "stage")
 
 
 @lru_cache(maxsize=1)
@@ -93,6 +93,9 @@ def recipe_from(table: Mapping[str, Any], where: str = "recipe") -> Recipe:
     stages = table.get("stage", [])
     if not isinstance(stages, list) or not stages:
         raise RecipeError(f"{where}: a recipe needs at least one [[stage]] table")
+    mixture = table.get("mixture", [])
+    if not isinstance(mixture, list):
+        raise RecipeError(f"{where}: mixture is a list of tables, each headed [[mixture]]")
     return Recipe(
         name=_plain(table, "name", str, "custom", where),
         description=_plain(table, "description", str, "", where),
@@ -101,6 +104,10 @@ def recipe_from(table: Mapping[str, Any], where: str = "recipe") -> Recipe:
         input=_settings(table.get("input", {}), InputSettings, f"{where}: [input]"),
         output=_settings(table.get("output", {}), OutputSettings, f"{where}: [output]"),
         limits=_settings(table.get("limits", {}), LimitSettings, f"{where}: [limits]"),
+        mixture=tuple(
+            _settings(source, MixtureSettings, f"{where}: [[mixture]] {number}")
+            for number, source in enumerate(mixture, 1)
+        ),
         stages=tuple(stage_from(stage, f"{where}: stage {number}") for number, stage in enumerate(stages, 1)),
     )
 
@@ -223,6 +230,8 @@ def describe(recipe: Recipe) -> str:
     lines = [f"recipe {recipe.name}: {recipe.description}".rstrip(": "), f"seed = {recipe.seed}"]
     for name in _TABLES:
         lines += [f"[{name}]", *_setting_lines(getattr(recipe, name))]
+    for table in recipe.mixture:
+        lines += ["[[mixture]]", *_setting_lines(table)]
     for named in name_stages(recipe.stages):
         lines += [f"[{named.name}]", *_setting_lines(named.stage)]
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from corpusmill.journal import write_atomically
 from corpusmill.readable import rate, shown, spoken
 from corpusmill.schemas.manifest import GroupRates, Manifest
 from corpusmill.side_tables import examples, quarantined, signals
-from corpusmill.summary import budget, epochs, ids_by, reasons, speed, stage_rate
+from corpusmill.summary import budget, epochs, ids_by, mixture_table, parameters, reasons, speed, stage_rate
 
 __all__ = ["write_report"]
 
@@ -77,12 +77,21 @@ def _page(root: Path, manifest: Manifest) -> Iterator[str]:
         yield from _facts(facts)
     if manifest.tokens:
         yield "<h2>What these tokens train</h2>"
+        yield f"<p>{manifest.tokens:,} tokens, {manifest.unique_tokens:,} of them unique.</p>"
         yield _table(
             ["epochs", "#tokens seen", "#parameters, at 20 tokens each"],
-            ([f"{times}", f"{seen:,}", parameters] for times, seen, parameters in epochs(manifest.tokens)),
+            ([f"{times}", f"{seen:,}", size] for times, seen, size in epochs(manifest.tokens)),
         )
         yield "<p>20 tokens per parameter: Hoffmann et al. 2022. Up to four epochs repeated tokens are worth about as much "
         yield "as new ones: Muennighoff et al. 2023.</p>"
+        for by, groups in manifest.groups.items():
+            yield f"<h3>Tokens by {escape(by)}</h3>"
+            yield from _budgets(groups)
+    if manifest.mixture:
+        heads, *rows = mixture_table(manifest)
+        yield "<h2>Mixture</h2>"
+        yield _table([heads[0], *(f"#{head}" for head in heads[1:])], ([escape(cell) for cell in row] for row in rows))
+        yield "<p>Tokens, as often as they are in the shards. The source that is used up first decides what the others give.</p>"
     if manifest.languages:
         yield "<h2>Languages of kept documents</h2>"
         most = max(manifest.languages.values())
@@ -91,6 +100,8 @@ def _page(root: Path, manifest: Manifest) -> Iterator[str]:
             ([escape(c), f"{n:,}", _bar(n / most)] for c, n in manifest.languages.items()),
         )
     for by, groups in manifest.groups.items():
+        if not any(group.toxicity_seen or group.pii_seen for group in groups):
+            continue
         yield f"<h2>What filters took, by {escape(by)}</h2>"
         yield from _group_rates(groups)
     if manifest.html_engines:
@@ -129,6 +140,27 @@ def _funnel(manifest: Manifest) -> Iterator[list[str]]:
             f"{stage.seconds:.2f}",
             stage_rate(stage),
         ]
+
+
+def _budgets(groups: Sequence[GroupRates]) -> Iterator[str]:
+    """Yield a table of what is in shards of each group, and the model that its tokens suffice for."""
+    whole = max(groups[0].tokens, 1)
+    heads = ["", "#documents", "#unique tokens", "#tokens", "#share", "", "#parameters, at 20 tokens each"]
+    yield _table(
+        heads,
+        (
+            [
+                escape(group.name),
+                f"{group.documents:,}",
+                f"{group.unique_tokens:,}",
+                f"{group.tokens:,}",
+                f"{group.tokens / whole:.2%}",
+                _bar(group.tokens / whole),
+                parameters(group.tokens),
+            ]
+            for group in sorted(groups, key=lambda group: -group.tokens)
+        ),
+    )
 
 
 def _group_rates(groups: Sequence[GroupRates]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from corpusmill import __version__
+from corpusmill import __version__, mixing
 from corpusmill.batches import check_present, known_files, now, removed_files, start_batch
 from corpusmill.chain import Chain, NamedStage, cut
 from corpusmill.discover import Discovery, discover
@@ -36,7 +36,7 @@ from corpusmill.schemas.recipe import Recipe
 from corpusmill.stages import Pack, StripHtml, Tokenize
 from corpusmill.stages.compile_ahead import compile_ahead, not_compiled, processors
 
-__all__ = ["check_chain", "library_versions", "run"]
+__all__ = ["check_chain", "check_mixture", "library_versions", "run"]
 
 _LIBRARIES = (
     "pyarrow",
@@ -129,6 +129,8 @@ def _run(
             progress.message("compiling, once for this machine and version: up to a minute")
             compile_ahead(*chain.kernels)
         check_chain(chain, processes=executor == "processes" or (executor is None and workers > 1))
+        fresh = restart or not (root / "state" / "journal.jsonl").exists()  # later, files that it names may be gone
+        check_mixture(recipe, chain, found if fresh else None)
         identity = fingerprint(recipe)
         for message in found.messages:
             progress.message(message)
@@ -215,6 +217,12 @@ def check_chain(chain: Chain, *, processes: bool = False) -> None:
             named.stage.open()
         if processes:
             _check_pickles(named)
+
+
+def check_mixture(recipe: Recipe, chain: Chain, found: Discovery | None) -> None:
+    """Refuse a mixture of what the stages do not tell apart, or what is not among the files that were *found*."""
+    columns = {field.name for field in chain.signal_fields()}
+    mixing.check_mixture(recipe.mixture, columns, [file.name for file in found.files] if found else [])
 
 
 def _check_pickles(named: NamedStage) -> None:

@@ -23,6 +23,7 @@ from corpusmill.finished_rows import finished_rows
 from corpusmill.input_state import InputChangedError
 from corpusmill.journal import sync
 from corpusmill.limits import CpuLimitError
+from corpusmill.mixing import MIXED, asked_tokens, times_taken
 from corpusmill.planning import event_of, plan_splits
 from corpusmill.progress import Standing
 from corpusmill.schemas import OutputMismatchError, RetryableError, StageError
@@ -89,6 +90,7 @@ class Scheduler:
         self._breaker = CircuitBreaker(engine.chain)
         self._sharded = 0  # position in _order of the split whose rows are planned into shards next
         self._shards_planned = False
+        self._times: tuple[float, ...] = ()
         self._shard_jobs: list[ShardJob] = []
         self._unwritten: Counter[tuple[str, int]] = Counter()  # parts of the same rows, by subset and first split
         self._synced: set[str] = set()  # spilled rows of splits that are in a shard of the other subset already
@@ -275,17 +277,33 @@ class Scheduler:
             self._sharded += 1
         if self._all_planned and self._sharded == len(self._order) and not self._shards_planned:
             self._shards_planned = True
-            full += self._planner.finish()
+            full += self._planner.finish(self._mix())
         self._unwritten.update((shard.subset, shard.splits[0]) for shard in full)
         for shard in full:
             if shard.path not in self._shards:
-                self._shard_jobs.append(self._engine.shard_job(shard))
+                self._shard_jobs.append(self._engine.shard_job(shard, self._times if shard.subset == MIXED else ()))
             elif self._shards[shard.path].splits != shard.splits:
                 raise OutputMismatchError(
                     f"{shard.path} was written from other splits than those that are there now: use --restart, or another output"
                 )
             else:
                 self._clean_sources(shard)
+
+    def _mix(self) -> dict[str, float]:
+        """Settle how often the documents of each table of the mixture are taken; return how many of the tokens that makes."""
+        mixture = self._engine.recipe.mixture
+        by_split = [self._done[split, self._engine.last].mixture for split in self._order]
+        there = [sum(tokens[number] for tokens in by_split if tokens) for number in range(len(mixture))]
+        if not sum(there):
+            return {}
+        self._times = times_taken(mixture, there)
+        for table, tokens in zip(mixture, there, strict=True):
+            if table.weight and not tokens:
+                self._engine.progress.message(
+                    f"mixture {table.label!r} has a weight and no documents; the others keep their proportions",
+                    "warning",
+                )
+        return {MIXED: sum(asked_tokens(mixture, there)) / sum(there)}
 
     def _standing(self) -> Standing:
         """Return how far this batch is."""

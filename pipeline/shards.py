@@ -7,18 +7,24 @@ needs nothing else, so any worker can do it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from corpusmill.group_rates import GroupTally
 from corpusmill.journal import file_hash, write_atomically
-from corpusmill.parquet import RowGroupWriter
+from corpusmill.mixing import COPY, MIXTURE, STAGE, Mixer
+from corpusmill.parquet import RowGroupWriter, TableFile
+from corpusmill.schemas import REJECTS
 from corpusmill.schemas.manifest import ShardRecord
-from corpusmill.schemas.recipe import OutputSettings
-from corpusmill.shuffling import HASH, in_order_of_hashes, part_of, with_hashes
+from corpusmill.schemas.recipe import MixtureSettings, OutputSettings
+from corpusmill.shuffling import HASH, in_order_of_hashes, mapped, part_of, with_hashes
 from corpusmill.stages import Pack
 from corpusmill.stages.base import as_batch
 from corpusmill.stages.pack import Packer
@@ -41,6 +47,9 @@ class ShardJob:
     seed: int
     part: tuple[int, int] = (0, 1)
     """Which of how many parts of the files it takes: a part of the range of hashes, where the corpus is shuffled."""
+    mixture: tuple[MixtureSettings, ...] = ()
+    times: tuple[float, ...] = ()
+    """How often it takes the documents of each table of the mixture."""
 
 
 class PlannedShard(NamedTuple):
@@ -77,13 +86,18 @@ class ShardPlanner:
         """Return the files, of splits up to *up_to*, that wait for their shard to be full."""
         return [source for rows in self._waiting.values() for split, source in rows if split <= up_to]
 
-    def finish(self) -> list[PlannedShard]:
-        """Return the shards that were not full."""
-        return [shard for subset in sorted(self._waiting) if self._waiting[subset] for shard in self._close(subset)]
+    def finish(self, taken: Mapping[str, float] = MappingProxyType({})) -> list[PlannedShard]:
+        """Return the shards that were not full; *taken* is how many of the tokens of a subset are taken, 1 without an entry."""
+        return [
+            shard
+            for subset in sorted(self._waiting)
+            if self._waiting[subset]
+            for shard in self._close(subset, taken.get(subset, 1.0))
+        ]
 
-    def _close(self, subset: str) -> list[PlannedShard]:
+    def _close(self, subset: str, taken: float = 1.0) -> list[PlannedShard]:
         number = self._numbers.get(subset, 0)
-        parts = max(round(self._tokens[subset] / self._limit), 1) if self._whole else 1
+        parts = max(round(self._tokens[subset] * taken / self._limit), 1) if self._whole else 1
         self._numbers[subset] = number + parts
         waiting, self._waiting[subset], self._tokens[subset] = self._waiting[subset], [], 0
         splits, sources = (waiting[0][0], waiting[-1][0]), tuple(source for _, source in waiting)
@@ -97,13 +111,17 @@ def write_shard(job: ShardJob) -> ShardRecord:
     """Write the shard and return its record."""
     root = Path(job.output)
     documents = tokens = padding = rows = 0
-    with write_atomically(root / job.path) as temporary:
+    groups = GroupTally()
+    with ExitStack() as stack:
+        temporary = stack.enter_context(write_atomically(root / job.path))
+        rejects = stack.enter_context(_rejects(root, job))
+        mixer = Mixer(job.mixture, job.times, job.part, rejects.write) if job.mixture else None
         writer: RowGroupWriter | None = None
         packer: Packer | None = None
-        for table in _rows(root, job):
+        for table in _rows(root, job, mixer):
             documents += table.num_rows
-            if "n_tokens" in table.schema.names:
-                tokens += pc.sum(table.column("n_tokens")).as_py() or 0
+            tokens += _account(table, groups)
+            table = table.drop_columns([name for name in (MIXTURE, COPY) if name in table.schema.names])
             if job.pack is not None:
                 packer = packer or job.pack.packer(table.schema.field("input_ids").type.value_type)
             # A table without rows has no batches, and its shard has a schema all the same.
@@ -129,7 +147,28 @@ def write_shard(job: ShardJob) -> ShardRecord:
         subset=job.subset,
         splits=job.splits,
         sha256=digest,
+        mixture=mixer.counts() if mixer else {},
+        files=[rejects.record] if rejects.record else [],
+        groups=groups.record(),
     )
+
+
+def _rejects(root: Path, job: ShardJob) -> TableFile:
+    """Return the file of the documents that a mixture leaves out; it exists if there are any."""
+    name = f"rejects/{STAGE}-{Path(job.path).name}"
+    return TableFile(root, name, REJECTS, level=job.settings.compression_level)
+
+
+def _account(table: pa.Table, groups: GroupTally) -> int:
+    """Count the documents and tokens of *table* by group, and return the tokens."""
+    if not table.num_rows:
+        return 0
+    tokens = (
+        np.asarray(table.column("n_tokens")) if "n_tokens" in table.schema.names else np.zeros(table.num_rows, np.int64)
+    )
+    first = np.asarray(table.column(COPY)) == 0 if COPY in table.schema.names else np.ones(table.num_rows, bool)
+    groups.keep(as_batch(table), tokens, first)
+    return int(tokens.sum(dtype=np.int64))
 
 
 def _writer(path: Path, schema: pa.Schema, job: ShardJob) -> RowGroupWriter:
@@ -145,14 +184,16 @@ def _writer(path: Path, schema: pa.Schema, job: ShardJob) -> RowGroupWriter:
     )
 
 
-def _rows(root: Path, job: ShardJob) -> Iterator[pa.Table]:
+def _rows(root: Path, job: ShardJob, mixer: Mixer | None) -> Iterator[pa.Table]:
     """Yield the rows of the shard in their order, a bounded number at a time, or all where they are shuffled."""
     sources = [root / source for source in job.sources]
     if job.settings.shuffle == "none":
         yield from _as_they_are(sources)
         return
     if job.settings.shuffle == "corpus":
-        tables = list(part_of(sources, *job.part))
+        tables = list(
+            part_of(sources, *job.part) if mixer is None else chain.from_iterable(map(mixer.take, mapped(sources)))
+        )
     else:
         tables = [
             pa.Table.from_batches([with_hashes(batch, job.seed)])

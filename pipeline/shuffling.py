@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from corpusmill.subsets import shuffle_key
 
-__all__ = ["HASH", "in_order_of_hashes", "part_of", "with_hashes"]
+__all__ = ["HASH", "in_order_of_hashes", "mapped", "part_of", "with_hashes"]
 
 HASH = "corpusmill.shuffle"
 """The column of a split's rows that says where they go; no shard has it."""
@@ -39,17 +39,21 @@ def in_order_of_hashes(tables: Sequence[pa.Table]) -> pa.Table:
     return table.take(pa.array(np.argsort(_hashes(table.column(HASH)), kind="stable")))
 
 
+def mapped(paths: Iterable[Path]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of each file; they are mapped, so that only what is taken is read."""
+    for path in paths:
+        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
+            yield from stream
+
+
 def part_of(paths: Iterable[Path], part: int, parts: int) -> Iterator[pa.Table]:
     """Yield the rows of each file, which is sorted by hash, that belong into *part* of *parts*; a table each, or an empty one."""
     begin, end = (2**64 * number // parts for number in (part, part + 1))
-    for path in paths:
-        # Mapped, so that only what is taken is read.
-        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
-            for batch in stream:
-                hashes = _hashes(batch.column(HASH))
-                first = int(np.searchsorted(hashes, np.uint64(begin)))
-                last = len(hashes) if part + 1 == parts else int(np.searchsorted(hashes, np.uint64(end)))
-                yield pa.Table.from_batches([batch.slice(first, last - first)])
+    for batch in mapped(paths):
+        hashes = _hashes(batch.column(HASH))
+        first = int(np.searchsorted(hashes, np.uint64(begin)))
+        last = len(hashes) if part + 1 == parts else int(np.searchsorted(hashes, np.uint64(end)))
+        yield pa.Table.from_batches([batch.slice(first, last - first)])
 
 
 def _hashes(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:

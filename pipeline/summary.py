@@ -12,7 +12,19 @@ from corpusmill.readable import aligned, duration, rate, rounded, shown, size, s
 from corpusmill.schemas.inputs import SkippedFile
 from corpusmill.schemas.manifest import Manifest, StageCounts
 
-__all__ = ["budget", "ids_by", "reasons", "skipped_lines", "speed", "stage_rate", "summary", "unusable"]
+__all__ = [
+    "budget",
+    "epochs",
+    "ids_by",
+    "mixture_table",
+    "parameters",
+    "reasons",
+    "skipped_lines",
+    "speed",
+    "stage_rate",
+    "summary",
+    "unusable",
+]
 
 _TOKENS_PER_PARAMETER = (
     20  # compute-optimal training: Hoffmann et al. 2022, Training Compute-Optimal Large Language Models
@@ -41,6 +53,8 @@ def summary(root: Path, manifest: Manifest) -> str:
     if manifest.tokenizer is not None:
         lines += [
             f"tokens         {manifest.tokens:>12,}  {budget(manifest.tokens)}",
+            *_unique(manifest),
+            *(line.rstrip() for line in aligned(mixture_table(manifest))),
             *textwrap.wrap(ids_by(manifest), 110),
         ]
     if manifest.languages:
@@ -50,6 +64,34 @@ def summary(root: Path, manifest: Manifest) -> str:
     lines.append(f"shards         {len(manifest.shards):>12,}  in {root / 'shards'}")
     lines.append(f"report         {root / 'report.html'}")
     return "\n".join(lines)
+
+
+def _unique(manifest: Manifest) -> list[str]:
+    if manifest.unique_tokens == manifest.tokens:
+        return []
+    return [
+        f"  unique       {manifest.unique_tokens:>12,}  read {manifest.tokens / max(manifest.unique_tokens, 1):.2f} times"
+    ]
+
+
+def mixture_table(manifest: Manifest) -> list[list[str]]:
+    """Return a row for each table of the mixture, under one of heads: its share and tokens, as asked and as they came."""
+    whole = max(sum(share.tokens for share in manifest.mixture), 1)
+    rows = [["mixture", "available", "asked", "got", "share asked", "share got", "times", "documents", "left out"]]
+    for share in manifest.mixture:
+        unique = share.tokens - share.repeated_tokens
+        rows.append(
+            [
+                share.name,
+                *(f"{tokens:,}" for tokens in (share.available_tokens, share.asked_tokens, share.tokens)),
+                "" if share.weight is None else f"{share.weight:.2%}",
+                f"{share.tokens / whole:.2%}",
+                f"{share.tokens / unique:.2f}" if unique else "",
+                f"{share.documents:,}",
+                f"{share.left_out:,}",
+            ]
+        )
+    return rows if manifest.mixture else []
 
 
 def unusable(manifest: Manifest) -> list[str]:
@@ -103,7 +145,12 @@ def speed(manifest: Manifest) -> str:
 
 def budget(tokens: int) -> str:
     """Return how large a model so many tokens train at the compute optimum."""
-    return f"compute-optimal for a model of about {rounded(tokens / _TOKENS_PER_PARAMETER)} parameters (20 tokens per parameter)"
+    return f"compute-optimal for a model of about {parameters(tokens)} parameters (20 tokens per parameter)"
+
+
+def parameters(tokens: int) -> str:
+    """Return the parameters of the model for which so many tokens suffice, at 20 each (Hoffmann et al. 2022)."""
+    return rounded(tokens / _TOKENS_PER_PARAMETER)
 
 
 def ids_by(manifest: Manifest) -> str:
@@ -128,7 +175,7 @@ def epochs(tokens: int) -> Iterator[tuple[int, int, str]]:
     2023, Scaling Data-Constrained Language Models).
     """
     for times in range(1, _EPOCHS + 1):
-        yield times, times * tokens, rounded(times * tokens / _TOKENS_PER_PARAMETER)
+        yield times, times * tokens, parameters(times * tokens)
 
 
 def _skipped(manifest: Manifest) -> list[SkippedFile]:

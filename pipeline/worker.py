@@ -32,10 +32,10 @@ from corpusmill.limits import CpuLimit, CpuLimitError, in_worker
 from corpusmill.parquet import TableFile
 from corpusmill.read_records import scrubbed
 from corpusmill.readers import Quarantined, SkippedRecord, read
-from corpusmill.schemas import CLUSTERS, QUARANTINE, REJECTS, CorpusmillError, StageError, signal_column
+from corpusmill.schemas import CLUSTERS, EXCERPT, QUARANTINE, REJECTS, CorpusmillError, StageError, signal_column
 from corpusmill.schemas.inputs import InputSettings, Split
 from corpusmill.schemas.manifest import FileRecord, SegmentRecord, StageCounts
-from corpusmill.schemas.recipe import LimitSettings, OutputSettings
+from corpusmill.schemas.recipe import LimitSettings, MixtureSettings, OutputSettings
 from corpusmill.stages import CorpusStage, Deduplicate, Stage
 from corpusmill.stages.base import CountingFunction, as_batch, with_columns
 from corpusmill.subsets import in_sample
@@ -43,7 +43,6 @@ from corpusmill.trail import READ, Culprit, Place, Trail
 
 __all__ = ["SegmentJob", "isolate", "peak_memory", "run_segment"]
 
-_EXCERPT = 500
 _RESOLVED = "corpusmill.resolved"  # the column on which what an index found out travels with the rows
 _ENGINE = signal_column("html_engine")
 _LONGEST = 2_000  # characters of an error's words
@@ -65,6 +64,7 @@ class SegmentJob:
     """What the index of the opening stage found out, one entry per spilled row."""
     input: InputSettings
     settings: OutputSettings
+    mixture: tuple[MixtureSettings, ...]
     limits: LimitSettings
     seed: int
     careful: frozenset[Place] = frozenset()
@@ -188,7 +188,8 @@ class _SegmentRun:
         self._side_tables = (self._rejects, self._quarantine, self._clusters, self._signals)
         self._spill = stack.enter_context(IpcFile(self._root, f"state/spill/{name}.arrow"))
         self._sketches = stack.enter_context(IpcFile(self._root, f"state/sketches/{name}.arrow", lasting=True))
-        self._finished = FinishedRows(self._root, job.split.index, job.number, job.settings, job.seed, stack)
+        place = (self._root, job.split.index, job.number)
+        self._finished = FinishedRows(*place, job.settings, job.mixture, job.seed, stack)
         self._groups = GroupTally()
         opening = job.segment.opening
         self._counts = {n.name: StageCounts(kind=n.name) for n in ((opening,) if opening else ()) + job.segment.stages}
@@ -200,7 +201,7 @@ class _SegmentRun:
         record.groups = self._groups.record()
         record.files = [f.record for f in self._side_tables if f.record is not None]
         record.spill = self._spill.name
-        record.subsets = self._finished.tokens
+        record.subsets, record.mixture = self._finished.tokens, self._finished.mixture
         if self._sketches.name is not None:
             path = self._sketches.name
             record.sketches = FileRecord(path=path, rows=self._sketches.rows, sha256=file_hash(self._root / path))
@@ -399,7 +400,7 @@ class _SegmentRun:
             counts.dropped[reason] = counts.dropped.get(reason, 0) + count
         texts = [before.column("text"), dropped.column("text")]
         if not self._job.settings.reject_text:
-            texts = [pc.utf8_slice_codeunits(text, 0, _EXCERPT) for text in texts]
+            texts = [pc.utf8_slice_codeunits(text, 0, EXCERPT) for text in texts]
         text = pc.coalesce(*texts)
         columns = {name: dropped.column(name) for name in ("id", "url", "source")}
         columns["stage"] = pa.array([named.name] * dropped.num_rows)

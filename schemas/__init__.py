@@ -1,6 +1,15 @@
 """Pure data: Arrow schemas, documents and verdicts, recipe settings, the manifest, and the errors."""
 
-from corpusmill.schemas.columns import CLUSTERS, DOCUMENTS, QUARANTINE, REJECTS, VERDICT, signal_column, verdict_array
+from corpusmill.schemas.columns import (
+    CLUSTERS,
+    DOCUMENTS,
+    EXCERPT,
+    QUARANTINE,
+    REJECTS,
+    VERDICT,
+    signal_column,
+    verdict_array,
+)
 from corpusmill.schemas.document import Document, Drop
 from corpusmill.schemas.errors import (
     CorpusmillError,
@@ -18,6 +27,7 @@ from corpusmill.schemas.errors import (
 __all__ = [
     "CLUSTERS",
     "DOCUMENTS",
+    "EXCERPT",
     "QUARANTINE",
     "REJECTS",
     "VERDICT",

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from corpusmill.schemas.document import Drop
 
-__all__ = ["CLUSTERS", "DOCUMENTS", "QUARANTINE", "REJECTS", "VERDICT", "signal_column", "verdict_array"]
+__all__ = ["CLUSTERS", "DOCUMENTS", "EXCERPT", "QUARANTINE", "REJECTS", "VERDICT", "signal_column", "verdict_array"]
 
 DOCUMENTS = pa.schema(
     [
@@ -49,6 +49,9 @@ REJECTS = pa.schema(
     ]
 )
 """One row per dropped document."""
+
+EXCERPT = 500
+"""Characters of the text of a dropped document that are shown."""
 
 CLUSTERS = pa.schema(
     [

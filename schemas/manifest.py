@@ -22,6 +22,8 @@ __all__ = [
     "GroupRates",
     "InputsMoved",
     "Manifest",
+    "MixtureCounts",
+    "MixtureShares",
     "PlannedPart",
     "RecipeAccepted",
     "RunFinished",
@@ -42,6 +44,39 @@ class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+class MixtureCounts(msgspec.Struct, kw_only=True):
+    """What was taken of one table of the mixture.
+
+    Documents that are in shards, their further copies there, the tokens of both and of the copies alone; and documents left out.
+    """
+
+    documents: int = 0
+    repeats: int = 0
+    tokens: int = 0
+    repeated_tokens: int = 0
+    left_out: int = 0
+
+    def add(self, other: MixtureCounts) -> None:
+        """Add the counts of *other*, in place."""
+        self.documents += other.documents
+        self.repeats += other.repeats
+        self.tokens += other.tokens
+        self.repeated_tokens += other.repeated_tokens
+        self.left_out += other.left_out
+
+
+class MixtureShares(MixtureCounts, kw_only=True):
+    """`MixtureCounts` under the name of the table, beside what there was and what was asked for: tokens in both cases.
+
+    `weight` is the share of the mixture that the recipe asks for; null where it names none.
+    """
+
+    name: str
+    weight: float | None
+    available_tokens: int
+    asked_tokens: int
+
+
 class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, tag="shard", tag_field="event"):
     """A shard: what it holds and from which splits it was made.
 
@@ -56,6 +91,17 @@ class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, tag="shard", tag_fi
     subset: str
     splits: tuple[int, int]
     sha256: str
+    mixture: dict[str, MixtureCounts] = msgspec.field(default_factory=dict)
+    """What it took of each table of the mixture, by name."""
+    files: list[FileRecord] = msgspec.field(default_factory=list)
+    """The rejects that were written with it: documents that the mixture leaves out."""
+    groups: dict[str, dict[str, GroupCounts]] = msgspec.field(default_factory=dict)
+    """By `language` and `source`, and by the name of the group: its documents and tokens."""
+
+    @property
+    def repeats(self) -> int:
+        """How many of its documents stand in this shard or another already."""
+        return sum(counts.repeats for counts in self.mixture.values())
 
 
 class StageCounts(msgspec.Struct, kw_only=True):
@@ -84,10 +130,11 @@ class StageCounts(msgspec.Struct, kw_only=True):
 
 
 class GroupCounts(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What two filters did to the documents of one language or source.
+    """What two filters did to the documents of one language or source, and what of them is in shards.
 
     `filter_toxicity` saw and dropped documents; `redact_pii` saw documents, dropped some (`too_much_pii`), found something to
-    replace in some, dropped or not, and so often.
+    replace in some, dropped or not, and so often. What is in shards counts as `documents` and `unique_tokens`, each once, and as
+    `tokens`, as often as it is there.
     """
 
     toxicity_seen: int = 0
@@ -96,6 +143,9 @@ class GroupCounts(msgspec.Struct, kw_only=True, omit_defaults=True):
     pii_dropped: int = 0
     pii_documents: int = 0
     redactions: int = 0
+    documents: int = 0
+    unique_tokens: int = 0
+    tokens: int = 0
 
 
 class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +162,9 @@ class GroupRates(msgspec.Struct, frozen=True, kw_only=True):
     redactions_per_document: float | None
     pii_dropped: int = 0
     pii_drop_rate: float | None = None
+    documents: int = 0
+    unique_tokens: int = 0
+    tokens: int = 0
 
 
 class DocumentCounts(msgspec.Struct, kw_only=True):
@@ -146,6 +199,8 @@ class SegmentRecord(msgspec.Struct, kw_only=True, tag="segment", tag_field="even
     """For each stage that crashed on a document: the first error, and the id of that document."""
     subsets: dict[str, int] = msgspec.field(default_factory=dict)
     """Tokens (or characters) of each subset; only in the last segment."""
+    mixture: list[int] = msgspec.field(default_factory=list)
+    """The same for each table of the mixture; of what is held out nothing counts."""
     languages: dict[str, int] = msgspec.field(default_factory=dict)
     html_engines: dict[str, int] = msgspec.field(default_factory=dict)
     """Documents by the value of the signal of this name, where they were dropped here or left the last segment."""
@@ -274,5 +329,9 @@ class Manifest(msgspec.Struct, kw_only=True):
     html_engines: dict[str, int] = msgspec.field(default_factory=dict)
     """Kept and dropped documents by the engine or fallback that read their HTML last (the signal `html_engine`)."""
     groups: dict[str, list[GroupRates]] = msgspec.field(default_factory=dict)
-    """By `language` and `source`: what filters took from all documents, from those of the largest groups, and from others. There
-    is nothing by language where `filter_language` runs after them."""
+    """By `language` and `source`: what filters took from all documents, from those of the largest groups, and from others, and
+    what of them is in shards. Filters know no language where `filter_language` runs after them."""
+    unique_tokens: int = 0
+    """`tokens` without the repeats of a mixture."""
+    mixture: list[MixtureShares] = msgspec.field(default_factory=list)
+    """By table of the mixture: what was asked for and what came."""

@@ -11,7 +11,7 @@ from corpusmill.schemas.errors import RecipeError
 from corpusmill.schemas.inputs import InputSettings
 from corpusmill.schemas.sizes import parse_size
 
-__all__ = ["LimitSettings", "OutputSettings", "Recipe"]
+__all__ = ["LimitSettings", "MixtureSettings", "OutputSettings", "Recipe"]
 
 
 class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,6 +64,37 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         parse_size(self.worker_memory)
 
 
+class MixtureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `[[mixture]]` table: one source of what is trained on, and how much of it is taken.
+
+    Each document belongs to the first table that names it; the last table names nothing and takes the rest. Documents that are
+    held out (validation, test) are no part of a mixture.
+    """
+
+    name: str = ""
+    """What reports call it; without one, its first source or language, or `rest`."""
+    sources: tuple[str, ...] = ()
+    """Glob patterns of the names of files, as `source` has them: relative to the input; where there are several inputs, under the
+    name of the directory (`finance/*`). `*` goes across directories."""
+    languages: tuple[str, ...] = ()
+    """Codes as `filter_language` gives them. With sources: documents that both name."""
+    weight: Annotated[float, Meta(ge=0)] | None = None
+    """Share of the tokens of the mixture, against the sum of all weights; each table has one, or none has. The source that is
+    used up first, by its `epochs` or `max_tokens`, decides how many tokens the mixture has: the scarcer one is, the more of the
+    others is left out. Let a scarce one be read several times."""
+    epochs: Annotated[float, Meta(ge=0)] = 1.0
+    """How often each document is taken; with weights, at most so often. 0.5 takes half of them, 2.5 takes each twice and half of
+    them once more, drawn by the hash of the id. Beyond 4, repeated tokens are worth far less than new ones (Muennighoff et al.
+    2023)."""
+    max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    """Tokens that are taken at most, repeats included, in a run over new files; met on average, as documents are drawn whole."""
+
+    @property
+    def label(self) -> str:
+        """What reports call it."""
+        return self.name or next(iter((*self.sources, *self.languages)), "rest")
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """A resolved recipe. `stages` holds stage settings (`corpusmill.stages.Stage`), already validated."""
 
@@ -75,3 +106,33 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     output: OutputSettings = OutputSettings()
     limits: LimitSettings = LimitSettings()
     stages: tuple[Any, ...] = ()
+    mixture: tuple[MixtureSettings, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.mixture:
+            return
+        *named, rest = self.mixture
+        labels = [table.label for table in self.mixture]
+        weights = [table.weight for table in self.mixture]
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if self.output.shuffle != "corpus":
+            raise RecipeError('a mixture is made when all documents are known: it needs output.shuffle = "corpus"')
+        if rest.sources or rest.languages:
+            raise RecipeError(
+                f"mixture {rest.label!r}: the last [[mixture]] table takes the documents that no other names, so it has neither "
+                "sources nor languages; add one (with weight = 0 they are left out)"
+            )
+        for table in named:
+            if not table.sources and not table.languages:
+                raise RecipeError(
+                    f"mixture {table.label!r}: only the last [[mixture]] table may be without sources and languages"
+                )
+        if twice is not None:
+            raise RecipeError(f"mixture {twice!r}: two tables have this name; set `name`")
+        if None in weights and any(weight is not None for weight in weights):
+            without = labels[weights.index(None)]
+            raise RecipeError(
+                f"mixture {without!r}: it has no weight, others have one; give all of them a weight, or none"
+            )
+        if None not in weights and not any(weights):
+            raise RecipeError("mixture: all weights are 0, so nothing would be taken")
