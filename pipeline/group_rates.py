@@ -1,4 +1,4 @@
-"""What filters take from each language and each source: toxic documents dropped, and personal data replaced, side by side.
+"""What filters take from each language and each source, and what of them is in shards, side by side.
 
 A filter that silences a language, or a group's own speech, does so at a rate that stands out from the others'; in the sums over a
 corpus it is not seen. Sources are hosts where documents have a URL, files where they have none. A record holds the largest groups
@@ -10,19 +10,21 @@ the same whichever worker was first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.chain import NamedStage
 from corpusmill.schemas import signal_column
 from corpusmill.schemas.manifest import GroupCounts, GroupRates
+from corpusmill.stages.base import as_batch
 
-__all__ = ["GroupTally", "group_rates"]
+__all__ = ["GroupTally", "KeptTally", "group_rates"]
 
 _TOXICITY, _PII = "filter_toxicity", "redact_pii"
 _PII_SIGNALS = signal_column("pii_")
@@ -55,22 +57,58 @@ class GroupTally:
             return
         self._count(batch, counts)
 
-    def keep(self, rows: pa.RecordBatch | pa.Table, tokens: np.ndarray[Any, Any], first: np.ndarray[Any, Any]) -> None:
-        """Count *rows* that go into a shard, with so many *tokens* each; *first* says which of them are no repeats."""
-        self._count(rows, {"documents": first, "unique_tokens": tokens * first, "tokens": tokens})
-
-    def _count(self, batch: pa.RecordBatch | pa.Table, counts: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def _count(self, batch: pa.RecordBatch, counts: Mapping[str, npt.NDArray[Any]]) -> None:
         for by, names in _groups(batch).items():
-            encoded = names.dictionary_encode()
-            places = encoded.indices.to_numpy(zero_copy_only=False)
-            sums = {field: np.bincount(places, weights=values) for field, values in counts.items()}
+            unique, sums = _sums(names, counts)
             table = self._counts.setdefault(by, {})
-            for place, name in enumerate(encoded.dictionary.to_pylist()):
+            for place, name in enumerate(unique.to_pylist()):
                 _add(table, name, {field: int(values[place]) for field, values in sums.items()})
 
     def record(self) -> dict[str, dict[str, GroupCounts]]:
         """Return the counts by language and by source, the largest groups by name and the others as one."""
         return {by: _largest(table, _KEPT_OF_A_SPLIT) for by, table in self._counts.items()}
+
+
+class KeptTally:
+    """The documents and tokens of one shard by group, put together when all are known: a microsecond a document."""
+
+    def __init__(self) -> None:
+        self._rows: list[pa.Table] = []
+
+    def add(self, rows: pa.Table, tokens: npt.NDArray[Any], first: npt.NDArray[np.bool_]) -> None:
+        """Count *rows* of so many *tokens* each; *first* says which of them are no repeats."""
+        names = [name for name in ("url", "source", "language") if name in rows.schema.names]
+        columns = {name: rows.column(name) for name in names} | {"tokens": pa.array(tokens), "first": pa.array(first)}
+        self._rows.append(pa.table(columns))
+
+    def record(self) -> dict[str, dict[str, GroupCounts]]:
+        """Return the counts by language and by source, the largest groups by name and the others as one."""
+        if not self._rows:
+            return {}
+        rows = as_batch(pa.concat_tables(self._rows))
+        tokens, first = (rows.column(name).to_numpy(zero_copy_only=False) for name in ("tokens", "first"))
+        counts = {"documents": first, "unique_tokens": tokens * first, "tokens": tokens}
+        record = {}
+        for by, names in _groups(rows).items():
+            unique, sums = _sums(names, counts)
+            # Only the largest of perhaps a million hosts become objects.
+            order = np.lexsort((unique.to_numpy(zero_copy_only=False), -sums["documents"])).tolist()
+            largest, others = order[:_KEPT_OF_A_SPLIT], order[_KEPT_OF_A_SPLIT:]
+            record[by] = {unique[at].as_py(): _counts_at(sums, [at]) for at in largest}
+            if others:
+                record[by][_OTHERS] = _counts_at(sums, others)
+        return record
+
+
+def _sums(names: pa.Array, counts: Mapping[str, npt.NDArray[Any]]) -> tuple[pa.Array, dict[str, npt.NDArray[Any]]]:
+    """Return each name of *names* once, and for each the sums of *counts*."""
+    encoded = names.dictionary_encode()
+    places = encoded.indices.to_numpy(zero_copy_only=False)
+    return encoded.dictionary, {field: np.bincount(places, weights=values) for field, values in counts.items()}
+
+
+def _counts_at(sums: Mapping[str, npt.NDArray[Any]], places: Sequence[int]) -> GroupCounts:
+    return GroupCounts(**{field: int(values[places].sum()) for field, values in sums.items()})
 
 
 def group_rates(records: Iterable[Mapping[str, Mapping[str, GroupCounts]]]) -> dict[str, list[GroupRates]]:
@@ -111,7 +149,7 @@ def _rates(name: str, counts: GroupCounts) -> GroupRates:
     )
 
 
-def _replaced(stage: Any, batch: pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _replaced(stage: Any, batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
     """Return how many identifiers of the kinds that are replaced each document had."""
     kinds = getattr(stage, "kinds", None)
     total = np.zeros(batch.num_rows, np.int64)
@@ -123,7 +161,7 @@ def _replaced(stage: Any, batch: pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.
     return total
 
 
-def _groups(batch: pa.RecordBatch | pa.Table) -> dict[str, Any]:
+def _groups(batch: pa.RecordBatch) -> dict[str, Any]:
     """Return the name of the group of each document: by language where it was measured, and by source."""
     groups = {}
     if "language" in batch.schema.names:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.group_rates import GroupTally
+from corpusmill.group_rates import KeptTally
 from corpusmill.journal import file_hash, write_atomically
 from corpusmill.mixing import COPY, MIXTURE, STAGE, Mixer
 from corpusmill.parquet import RowGroupWriter, TableFile
@@ -111,7 +111,7 @@ def write_shard(job: ShardJob) -> ShardRecord:
     """Write the shard and return its record."""
     root = Path(job.output)
     documents = tokens = padding = rows = 0
-    groups = GroupTally()
+    groups = KeptTally()
     with ExitStack() as stack:
         temporary = stack.enter_context(write_atomically(root / job.path))
         rejects = stack.enter_context(_rejects(root, job))
@@ -159,7 +159,7 @@ def _rejects(root: Path, job: ShardJob) -> TableFile:
     return TableFile(root, name, REJECTS, level=job.settings.compression_level)
 
 
-def _account(table: pa.Table, groups: GroupTally) -> int:
+def _account(table: pa.Table, groups: KeptTally) -> int:
     """Count the documents and tokens of *table* by group, and return the tokens."""
     if not table.num_rows:
         return 0
@@ -167,7 +167,7 @@ def _account(table: pa.Table, groups: GroupTally) -> int:
         np.asarray(table.column("n_tokens")) if "n_tokens" in table.schema.names else np.zeros(table.num_rows, np.int64)
     )
     first = np.asarray(table.column(COPY)) == 0 if COPY in table.schema.names else np.ones(table.num_rows, bool)
-    groups.keep(as_batch(table), tokens, first)
+    groups.add(table, tokens, first)
     return int(tokens.sum(dtype=np.int64))
 
 

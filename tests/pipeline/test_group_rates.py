@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from random import Random
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from corpusmill import group_rates as rates
 from corpusmill.chain import NamedStage
-from corpusmill.group_rates import GroupTally, group_rates
+from corpusmill.group_rates import GroupTally, KeptTally, group_rates
 from corpusmill.manifest import read_manifest
 from corpusmill.recipe import load_recipe
 from corpusmill.run import run
@@ -41,6 +43,35 @@ def test_hosts_are_sources_and_files_where_there_is_no_url() -> None:
             "a.b": GroupCounts(toxicity_seen=1),
         }
     }
+
+
+def test_documents_and_tokens_of_a_shard_are_those_of_its_groups() -> None:
+    random, tally = Random(1), KeptTally()
+    expected: dict[str, dict[str, GroupCounts]] = {"source": {}, "language": {}}
+    for size in (50, 0, 250):
+        hosts = [f"h{min(int(random.expovariate(0.03)), 90)}" for _ in range(size)]
+        languages = [random.choice(["de", "en", None]) for _ in range(size)]
+        tokens = np.array([random.randrange(100) for _ in range(size)], np.int64)
+        first = np.array([random.random() < 0.7 for _ in range(size)], bool)
+        urls = [f"https://{host}/{number}" for number, host in enumerate(hosts)]
+        rows = batch(urls, language=pa.array(languages, pa.string()))
+        tally.add(pa.Table.from_batches([rows]), tokens, first)
+        for host, language, n, once in zip(hosts, languages, tokens.tolist(), first.tolist(), strict=True):
+            for by, name in (("source", host), ("language", language or "unknown")):
+                counts = expected[by].setdefault(name, GroupCounts())
+                counts.documents += once
+                counts.tokens += n
+                counts.unique_tokens += n * once
+    found = tally.record()
+    assert found["language"] == expected["language"]
+    ranked = sorted(expected["source"], key=lambda host: (-expected["source"][host].documents, host))
+    assert len(ranked) > 41
+    assert [*found["source"]] == [*ranked[:40], ""]
+    assert all(found["source"][host] == expected["source"][host] for host in ranked[:40])
+    for field in ("documents", "unique_tokens", "tokens"):
+        others = sum(getattr(expected["source"][host], field) for host in ranked[40:])
+        assert getattr(found["source"][""], field) == others
+    assert KeptTally().record() == {}
 
 
 def test_redactions_are_those_of_the_kinds_that_are_replaced() -> None:
