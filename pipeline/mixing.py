@@ -134,7 +134,7 @@ def asked_tokens(mixture: Sequence[MixtureSettings], tokens: Sequence[int]) -> l
 def times_taken(mixture: Sequence[MixtureSettings], tokens: Sequence[int]) -> tuple[float, ...]:
     """Return how often the documents of each table are taken."""
     return tuple(
-        asked / there if there else float(table.epochs)  # documents without tokens cost nothing
+        asked / there if there else min(table.epochs, 1.0)  # documents without tokens cost nothing
         for table, asked, there in zip(mixture, asked_tokens(mixture, tokens), tokens, strict=True)
     )
 
