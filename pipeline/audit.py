@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpusmill.journal import Journal, file_hash
 from corpusmill.manifest import compile_manifest, read_manifest
 from corpusmill.schemas.manifest import DocumentCounts, FileRecord, Manifest, RunStarted, SegmentRecord, ShardRecord
+from corpusmill.stages.pack import documents_begun
 
 __all__ = ["AuditResult", "audit"]
 
@@ -121,7 +121,7 @@ def _documents(path: Path) -> int:
             return int(file.metadata.num_rows)
         begins = 0
         for batch in file.iter_batches(columns=["document_offsets"]):
-            begins += pc.sum(pc.equal(batch.column(0).flatten(), 0)).as_py() or 0
+            begins += documents_begun(batch)
         return begins
 
 

@@ -236,7 +236,7 @@ def _check(
 
     settings = load_recipe(recipe, changes)
     chain = cut(settings.stages)
-    check_chain(chain)
+    check_chain(chain, settings.output)
     check_mixture(settings, chain, None)
     click.echo(describe(settings))
     click.echo(f"fingerprint {fingerprint(settings)}")

@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 from corpusmill.ipc_file import IpcFile
 from corpusmill.mixing import MIXED, MIXTURE, lengths, tables_of
 from corpusmill.schemas.recipe import MixtureSettings, OutputSettings
+from corpusmill.shard_sizes import estimated_size
 from corpusmill.shuffling import in_order_of_hashes, with_hashes
+from corpusmill.stages import Pack
 from corpusmill.stages.base import as_batch
 from corpusmill.subsets import SUBSETS, subset_of
 
@@ -35,6 +37,7 @@ class FinishedRows:
         seed: int,
         stack: ExitStack,
     ) -> None:
+        self._root = root
         self._settings = settings
         self._mixture = mixture
         self._seed = seed
@@ -83,6 +86,13 @@ class FinishedRows:
             self._files[subset].write(
                 as_batch(in_order_of_hashes([pa.Table.from_batches([batch]) for batch in waiting]))
             )
+
+    def sizes(self, pack: Pack | None) -> dict[str, int]:
+        """Return the bytes that the rows of each subset will take in shards, about; call it after the files are closed."""
+        return {
+            subset: estimated_size(self._root, self._files[subset], tokens, self._settings, pack)
+            for subset, tokens in self.tokens.items()
+        }
 
 
 def finished_rows(split: int, segment: int, subset: str) -> str:

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from corpusmill.journal import file_hash, sync, temporary_name
 from corpusmill.schemas.manifest import FileRecord
+from corpusmill.schemas.recipe import OutputSettings
 
-__all__ = ["RowGroupWriter", "TableFile"]
+__all__ = ["RowGroupWriter", "TableFile", "shard_writer"]
 
 
 class RowGroupWriter:
@@ -28,7 +29,7 @@ class RowGroupWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | pa.NativeFile,
         schema: pa.Schema,
         *,
         rows: int,
@@ -74,6 +75,21 @@ class RowGroupWriter:
         if self._count:
             self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks(), row_group_size=self._rows)
         self._writer.close()
+
+
+def shard_writer(
+    path: Path | pa.NativeFile, schema: pa.Schema, settings: OutputSettings, metadata: Mapping[str, str] | None = None
+) -> RowGroupWriter:
+    """Return the writer of a shard whose rows have *schema*."""
+    fields = [f.with_nullable(False) if f.name in {"id", "n_tokens", "input_ids"} else f for f in schema]
+    return RowGroupWriter(
+        path,
+        pa.schema(fields),
+        rows=settings.row_group_rows,
+        level=settings.compression_level,
+        encoding=settings.token_encoding,
+        metadata=metadata,
+    )
 
 
 class TableFile:

@@ -32,7 +32,7 @@ from corpusmill.recipe import fingerprint
 from corpusmill.report import write_report
 from corpusmill.schemas import EngineMismatchError, RecipeError
 from corpusmill.schemas.manifest import EngineDistrusted, Manifest, RunFinished
-from corpusmill.schemas.recipe import Recipe
+from corpusmill.schemas.recipe import OutputSettings, Recipe
 from corpusmill.stages import Pack, StripHtml, Tokenize
 from corpusmill.stages.compile_ahead import compile_ahead, not_compiled, processors
 
@@ -128,7 +128,7 @@ def _run(
         if not_compiled(*chain.kernels):
             progress.message("compiling, once for this machine and version: up to a minute")
             compile_ahead(*chain.kernels)
-        check_chain(chain, processes=executor == "processes" or (executor is None and workers > 1))
+        check_chain(chain, recipe.output, processes=executor == "processes" or (executor is None and workers > 1))
         fresh = restart or not (root / "state" / "journal.jsonl").exists()  # later, files that it names may be gone
         check_mixture(recipe, chain, found if fresh else None)
         identity = fingerprint(recipe)
@@ -196,7 +196,7 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def check_chain(chain: Chain, *, processes: bool = False) -> None:
+def check_chain(chain: Chain, output: OutputSettings, *, processes: bool = False) -> None:
     """Find before anything is read what would end a run after an hour: a missing package or file, settings that clash.
 
     Raises:
@@ -208,6 +208,7 @@ def check_chain(chain: Chain, *, processes: bool = False) -> None:
         chain.tokenize.end_id()
     if chain.pack is not None and chain.tokenize is not None:
         chain.pack.check_padding(chain.tokenize)
+        chain.pack.check_order(output)
     for named in chain.stages:
         if named.stage.ordered is not None:
             named.stage.ordered.sketch()

@@ -29,7 +29,7 @@ from corpusmill.progress import Standing
 from corpusmill.schemas import OutputMismatchError, RetryableError, StageError
 from corpusmill.schemas.inputs import InputFile, Split
 from corpusmill.schemas.manifest import SegmentRecord, ShardRecord, SplitPlanned
-from corpusmill.shards import PlannedShard, ShardJob, ShardPlanner, write_shard
+from corpusmill.shards import PlannedShard, Rows, ShardJob, ShardPlanner, write_shard
 from corpusmill.subsets import SUBSETS
 from corpusmill.trail import Deaths, read_trail
 from corpusmill.worker import SegmentJob, run_segment
@@ -78,7 +78,14 @@ class Scheduler:
         self._shards = {shard.path: shard for shard in shards if shard.splits[0] >= first}
         numbers = {s: sum(shard.subset == s and shard.splits[0] < first for shard in shards) for s in SUBSETS}
         settings = engine.recipe.output
-        self._planner = ShardPlanner(settings.shard_tokens, numbers, whole=settings.shuffle == "corpus")
+        pack = engine.chain.pack
+        self._planner = ShardPlanner(
+            settings.shard_bytes or settings.shard_tokens,
+            numbers,
+            whole=settings.shuffle == "corpus",
+            nearest=settings.shard_bytes is not None,
+            row=pack.sequence_length if pack is not None and pack.remainder == "carry" else 0,
+        )
         gates = len(engine.gates)
         self._arrived: list[dict[int, SegmentRecord]] = [{} for _ in range(gates)]
         self._turn = [0] * gates  # position in _order of the split that each gate takes next
@@ -92,7 +99,7 @@ class Scheduler:
         self._shards_planned = False
         self._times: tuple[float, ...] = ()
         self._shard_jobs: list[ShardJob] = []
-        self._unwritten: Counter[tuple[str, int]] = Counter()  # parts of the same rows, by subset and first split
+        self._unwritten: Counter[str] = Counter()  # by file of finished rows: the planned shards that still need it
         self._synced: set[str] = set()  # spilled rows of splits that are in a shard of the other subset already
         self._started = 0  # position in _order of the split that enters the first segment next
         self._running: dict[Future[Any], SegmentJob | ShardJob | None] = {}  # None: the next split is being planned
@@ -272,13 +279,14 @@ class Scheduler:
         last = self._engine.last
         while self._sharded < len(self._order) and self._order[self._sharded] in self._finished:
             split = self._order[self._sharded]
-            subsets = self._done[split, last].subsets
-            full += self._planner.add(split, {s: (n, finished_rows(split, last, s)) for s, n in subsets.items()})
+            done = self._done[split, last]
+            rows = {s: Rows(finished_rows(split, last, s), n, done.sizes.get(s, n)) for s, n in done.subsets.items()}
+            full += self._planner.add(split, rows)
             self._sharded += 1
         if self._all_planned and self._sharded == len(self._order) and not self._shards_planned:
             self._shards_planned = True
             full += self._planner.finish(self._mix())
-        self._unwritten.update((shard.subset, shard.splits[0]) for shard in full)
+        self._unwritten.update(source for shard in full for source in shard.sources)
         for shard in full:
             if shard.path not in self._shards:
                 self._shard_jobs.append(self._engine.shard_job(shard, self._times if shard.subset == MIXED else ()))
@@ -317,12 +325,10 @@ class Scheduler:
         )
 
     def _clean_sources(self, shard: ShardJob | PlannedShard) -> None:
-        """Remove the rows that a shard was written from, unless another part of them is still to be written."""
-        rows = shard.subset, shard.splits[0]
-        self._unwritten[rows] -= 1
-        if not self._unwritten[rows]:
-            del self._unwritten[rows]
-            self._clean(shard.sources)
+        """Remove the rows that a shard was written from, but for those of which another shard takes a part, or will."""
+        self._unwritten.subtract(shard.sources)
+        waiting = {*self._planner.waiting()}
+        self._clean(source for source in shard.sources if not self._unwritten[source] and source not in waiting)
 
     def _clean(self, paths: Iterable[str]) -> None:
         """Remove spilled files that nothing needs any more."""

@@ -36,7 +36,7 @@ from corpusmill.schemas import CLUSTERS, EXCERPT, QUARANTINE, REJECTS, Corpusmil
 from corpusmill.schemas.inputs import InputSettings, Split
 from corpusmill.schemas.manifest import FileRecord, SegmentRecord, StageCounts
 from corpusmill.schemas.recipe import LimitSettings, MixtureSettings, OutputSettings
-from corpusmill.stages import CorpusStage, Deduplicate, Stage
+from corpusmill.stages import CorpusStage, Deduplicate, Pack, Stage
 from corpusmill.stages.base import CountingFunction, as_batch, with_columns
 from corpusmill.subsets import in_sample
 from corpusmill.trail import READ, Culprit, Place, Trail
@@ -59,6 +59,7 @@ class SegmentJob:
     last: bool
     segment: Segment
     signals: pa.Schema
+    pack: Pack | None
     spill: str | None
     resolved: pa.Array | None
     """What the index of the opening stage found out, one entry per spilled row."""
@@ -202,6 +203,7 @@ class _SegmentRun:
         record.files = [f.record for f in self._side_tables if f.record is not None]
         record.spill = self._spill.name
         record.subsets, record.mixture = self._finished.tokens, self._finished.mixture
+        record.sizes = self._finished.sizes(self._job.pack) if self._job.settings.shard_size else {}
         if self._sketches.name is not None:
             path = self._sketches.name
             record.sketches = FileRecord(path=path, rows=self._sketches.rows, sha256=file_hash(self._root / path))

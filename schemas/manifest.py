@@ -80,7 +80,8 @@ class MixtureShares(MixtureCounts, kw_only=True):
 class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, tag="shard", tag_field="event"):
     """A shard: what it holds and from which splits it was made.
 
-    `documents` counts documents even where the rows are packed sequences; `padding` is tokens added to fill rows up.
+    `documents` counts documents even where the rows are packed sequences, each where it begins; `padding` is tokens added to fill
+    rows up. With `pack.remainder = "carry"` the first row may begin with tokens of splits before `splits`.
     """
 
     path: str
@@ -201,6 +202,8 @@ class SegmentRecord(msgspec.Struct, kw_only=True, tag="segment", tag_field="even
     """Tokens (or characters) of each subset; only in the last segment."""
     mixture: list[int] = msgspec.field(default_factory=list)
     """The same for each table of the mixture; of what is held out nothing counts."""
+    sizes: dict[str, int] = msgspec.field(default_factory=dict)
+    """Estimated bytes of each subset in a shard; only in the last segment, and with `output.shard_size`."""
     languages: dict[str, int] = msgspec.field(default_factory=dict)
     html_engines: dict[str, int] = msgspec.field(default_factory=dict)
     """Documents by the value of the signal of this name, where they were dropped here or left the last segment."""

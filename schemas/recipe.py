@@ -19,6 +19,9 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     shard_tokens: Annotated[int, Meta(ge=1)] = 50_000_000
     """Tokens (without a tokenizer: characters) from which a shard is closed; the split that passes the limit is its last."""
+    shard_size: str = ""
+    """Size of a shard file, such as "256MB"; where it is given, `shard_tokens` has no effect. What a split will take in a shard
+    is estimated from a sample of its rows, and a shard ends with the split with which it comes nearest to the size."""
     validation_share: Annotated[float, Meta(ge=0, lt=1)] = 0.005
     """Share of documents whose hashed id puts them into `validation-*` shards; 0 writes none."""
     test_share: Annotated[float, Meta(ge=0, lt=1)] = 0.0
@@ -43,7 +46,16 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     compression_level: Annotated[int, Meta(ge=1, le=22)] = 1
     """zstd level of all Parquet files; 3 saves 5 % of a shard and costs a third of the writing speed."""
 
+    @property
+    def shard_bytes(self) -> int | None:
+        """`shard_size` in bytes; None where `shard_tokens` decides."""
+        return parse_size(self.shard_size) if self.shard_size else None
+
     def __post_init__(self) -> None:
+        try:
+            self.shard_bytes  # noqa: B018  raises
+        except RecipeError as error:
+            raise RecipeError(f"output.shard_size: {error}") from None
         if self.validation_share + self.test_share >= 1:
             raise RecipeError("output.validation_share and output.test_share leave nothing to train on")
 

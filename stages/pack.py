@@ -14,14 +14,16 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Meta
 
 from corpusmill.schemas import RecipeError, StageError
+from corpusmill.schemas.recipe import OutputSettings
 from corpusmill.stages.base import BatchFunction, Stage, as_batch
 from corpusmill.stages.token_columns import packed_column, packed_field, packed_length, packed_rows
 from corpusmill.stages.tokenize import Tokenize
 
-__all__ = ["Pack", "Packer", "training_pairs"]
+__all__ = ["Pack", "Packer", "documents_begun", "training_pairs"]
 
 Tokens = npt.NDArray[Any]
 
@@ -41,6 +43,10 @@ class Pack(Stage, frozen=True, kw_only=True):
     strategy: Literal["concatenate", "best_fit"] = "concatenate"
     """`concatenate` runs documents on into each other and pads only the last row of a shard. `best_fit` keeps documents
     whole where they fit and splits only longer ones; rows are padded at their ends."""
+    remainder: Literal["pad", "carry"] = "pad"
+    """What becomes of the tokens at the end of a shard that fill no row. `pad` fills the row up; `carry` lets the next shard of
+    the subset begin with them, so that only the last row of a run is padded. A document may then end in another shard than it
+    begins in, where it is counted. `carry` needs `concatenate`, and `output.shuffle = "none"`."""
     padding_token: Annotated[int, Meta(ge=0)] = 0
     """The id that fills a row up; masked by `n_tokens`."""
     column: Literal["list", "binary"] = "list"
@@ -50,15 +56,34 @@ class Pack(Stage, frozen=True, kw_only=True):
     window: Annotated[int, Meta(ge=1)] = 4096
     """Documents that `best_fit` looks at together; more pack tighter and take more memory."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.remainder == "carry" and self.strategy != "concatenate":
+            raise RecipeError(
+                f'pack.remainder: "carry" needs strategy = "concatenate": {self.strategy} pads rows everywhere; '
+                'set it, or remainder = "pad"'
+            )
+
+    def check_order(self, output: OutputSettings) -> None:
+        """Refuse to carry tokens from shard to shard where shards are not in the order of the documents."""
+        if self.remainder == "carry" and output.shuffle != "none":
+            raise RecipeError(
+                f'pack.remainder: "carry" needs documents in their order, and output.shuffle is "{output.shuffle}"; '
+                'set output.shuffle = "none" (TokenDataset shuffles while it reads), or pack.remainder = "pad"'
+            )
+
     def check_padding(self, tokenize: Tokenize) -> None:
         """Refuse a padding token that the vocabulary of *tokenize* does not have: rows could not be decoded."""
         size = tokenize.vocabulary_size if tokenize.tokenizer == "train" else tokenize.load().get_vocab_size()
         if self.padding_token >= size:
             raise RecipeError(f"pack.padding_token: {self.padding_token} is no token of a vocabulary of {size:,}")
 
-    def packer(self, token_type: pa.DataType) -> Packer:
-        """Return the stateful half for ids of *token_type*: documents go in batch by batch, full sequences come out."""
-        return Packer(self, token_type)
+    def packer(self, token_type: pa.DataType, skip: int = 0) -> Packer:
+        """Return the stateful half for ids of *token_type*: documents go in batch by batch, full sequences come out.
+
+        The first *skip* tokens are left out, and with them the documents that are behind them.
+        """
+        return Packer(self, token_type, skip)
 
     def open(self) -> BatchFunction:
         """Raise: rows out are not rows in, so packing has no verdicts; the shard writer uses `packer()`."""
@@ -68,7 +93,7 @@ class Pack(Stage, frozen=True, kw_only=True):
         )
 
     def __call__(self, batch: Any) -> Any:
-        """Return the sequences that the documents of *batch* fill, the last one padded."""
+        """Return the sequences that the documents of *batch* fill, the last one padded (`remainder` is about shards of a run)."""
         packer = self.packer(batch.schema.field("input_ids").type.value_type)
         parts = [batch] if isinstance(batch, pa.RecordBatch) else batch.to_batches()
         sequences = pa.concat_tables([*(packer.add(part) for part in parts), packer.finish()])
@@ -99,8 +124,9 @@ class Piece(NamedTuple):
 class Packer:
     """Documents in, full sequences out; `finish` pads what is left. Tokens in always equal tokens out."""
 
-    def __init__(self, settings: Pack, token_type: pa.DataType) -> None:
+    def __init__(self, settings: Pack, token_type: pa.DataType, skip: int = 0) -> None:
         self._settings = settings
+        self._skip = skip
         self._length = settings.sequence_length
         self._type = token_type
         self._waiting: list[Piece] = []
@@ -109,7 +135,7 @@ class Packer:
     def add(self, batch: pa.RecordBatch) -> pa.Table:
         """Take the documents of *batch* and return the sequences that are full."""
         rows = []
-        for piece in _pieces(batch):
+        for piece in self._pieces(batch):
             if self._settings.strategy == "concatenate":
                 rows += self._run_on(piece)
             else:
@@ -125,6 +151,24 @@ class Packer:
         rows = [self._waiting] if self._waiting else []
         self._waiting, self._filled = [], 0
         return self._table(rows)
+
+    def _pieces(self, batch: pa.RecordBatch) -> Iterator[Piece]:
+        """Yield every document of *batch* that is not left out as one piece, the first perhaps without its beginning."""
+        begin, rows = 0, batch.num_rows
+        if self._skip:
+            lengths = batch.column("input_ids").value_lengths().to_numpy().astype(np.int64)
+            ends = np.cumsum(lengths)
+            # The first document that goes on behind the skipped tokens, or begins there: one without tokens does only that.
+            first = min(np.searchsorted(ends, self._skip, "right"), np.searchsorted(ends - lengths, self._skip))
+            before = int(lengths[:first].sum())
+            batch = batch.slice(first)
+            begin, self._skip = (0, self._skip - before) if first == rows else (self._skip - before, 0)
+        lists = batch.column("input_ids")
+        ids = batch.column("id").to_pylist() if "id" in batch.schema.names else range(rows - batch.num_rows, rows)
+        for row, id_ in enumerate(ids):
+            tokens = lists[row].values.to_numpy(zero_copy_only=False)
+            yield Piece(str(row if id_ is None else id_), begin, tokens[begin:])
+            begin = 0
 
     def _run_on(self, piece: Piece) -> list[list[Piece]]:
         """Append *piece* to the open row and return the rows that it completes."""
@@ -183,12 +227,14 @@ class Packer:
         return pa.Table.from_arrays([sequences, *rest], schema=schema)
 
 
-def _pieces(batch: pa.RecordBatch) -> Iterator[Piece]:
-    """Yield every document of *batch* as one piece."""
-    lists = batch.column("input_ids")
-    ids = batch.column("id").to_pylist() if "id" in batch.schema.names else range(batch.num_rows)
-    for row, id_ in enumerate(ids):
-        yield Piece(str(row if id_ is None else id_), 0, lists[row].values.to_numpy(zero_copy_only=False))
+def documents_begun(sequences: pa.RecordBatch | pa.Table) -> int:
+    """Return how many documents begin in *sequences*: each once, however many pieces it is in.
+
+    >>> documents_begun(pa.table({"document_offsets": [[0, 0], [7, 0]]}))
+    3
+    """
+    offsets = pc.list_flatten(sequences.column("document_offsets"))
+    return pc.sum(pc.equal(offsets, 0)).as_py() or 0
 
 
 def training_pairs(batch: pa.RecordBatch | pa.Table) -> tuple[Tokens, Tokens]:

@@ -116,7 +116,7 @@ def test_more_memory_than_there_is_is_found_before_anything_is_read() -> None:
     with pytest.raises(
         RecipeError, match=r"remove_repeated_lines.max_index_memory: '1000TB' is more than the [\d,]+ MB"
     ):
-        check_chain(chain)
+        check_chain(chain, OutputSettings())
 
 
 def test_check_says_what_the_index_holds(tmp_path: Path) -> None:
