@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpusmill.audit import audit
@@ -60,6 +60,8 @@ def planned(splits: list[list[int]], limit: int, length: int) -> list[PlannedSha
     st.integers(2, 16),
     st.integers(1, 4),
 )
+@example([[4, 0], [3]], 1, 4, 1)  # a document without tokens behind the last full row of a shard
+@example([[9, 3, 0], [0], [0, 2]], 1, 4, 2)
 def test_shards_are_cut_out_of_one_sequence_of_rows(
     splits: list[list[int]], limit: int, length: int, size: int
 ) -> None:
