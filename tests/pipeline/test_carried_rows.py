@@ -80,12 +80,12 @@ def test_shards_are_cut_out_of_one_sequence_of_rows(
     shards = planned(splits, limit, length)
     found, tokens_found = [], []
     for shard in shards:
-        packer = pack.packer(pa.int32(), shard.skip)
+        packer = pack.packer(pa.int32(), shard.begin)
         parts = [tables[int(source)] for source in shard.sources]
         rows = [packer.add(part.slice(at, size)) for part in parts for at in range(0, part.num_rows, size)]
-        written = pa.concat_tables(rows if shard.carries else [*rows, packer.finish()]).to_pylist()
+        written = pa.concat_tables(rows if shard.end is not None else [*rows, packer.finish()]).to_pylist()
         assert written, "every shard has a row"
-        assert shard.carries is (shard is not shards[-1])
+        assert (shard.end is None) is (shard is shards[-1])
         for row in written:
             pieces = list(zip(row["document_ids"], row["document_offsets"], strict=True))
             found.append((row["n_tokens"], pieces))
@@ -110,11 +110,11 @@ def test_what_the_next_shard_begins_with_waits() -> None:
     assert planner.add(0, {"train": Rows("a", 7, 7)}) == []
     assert planner.add(1, {"train": Rows("b", 5, 5)}) == []
     assert planner.add(2, {"train": Rows("c", 1, 1)}) == [
-        PlannedShard("train", "shards/train-00000.parquet", (0, 1), ("a", "b"), carries=True)
+        PlannedShard("train", "shards/train-00000.parquet", (0, 1), ("a", "b"), end=8)
     ]
     assert planner.waiting() == ["b", "c"]
     assert planner.waiting(up_to=1) == ["b"]
-    assert planner.finish() == [PlannedShard("train", "shards/train-00001.parquet", (2, 2), ("b", "c"), skip=1)]
+    assert planner.finish() == [PlannedShard("train", "shards/train-00001.parquet", (2, 2), ("b", "c"), begin=1)]
     assert planner.waiting() == []
 
 
@@ -176,6 +176,11 @@ def test_no_token_is_lost_and_only_the_last_row_of_a_subset_is_padded(crawl: Pat
         assert tokens_of(whole, subset) == tokens_of(tmp_path / "plain", subset)
     assert sum(shard.documents for shard in shards) == plain.documents.kept
     assert sum(shard.tokens for shard in shards) == plain.tokens
+    for by in ("language", "source"):
+        counts = [group for shard in shards for group in shard.groups.get(by, {}).values()]
+        assert sum(group.documents for group in counts) in {0, plain.documents.kept}
+        assert sum(group.tokens for group in counts) in {0, plain.tokens}
+    assert all(shard.groups["source"] for shard in shards)
     assert audit(whole).ok
     assert not list((whole / "state" / "spill").glob("*"))
     padded = ran(crawl, tmp_path / "padded", pack=Pack(sequence_length=LENGTH))

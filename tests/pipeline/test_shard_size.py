@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ from corpusmill.run import run
 from corpusmill.schemas import RecipeError
 from corpusmill.schemas.manifest import SegmentRecord
 from corpusmill.schemas.recipe import OutputSettings
-from corpusmill.shard_sizes import estimated_size, volume
+from corpusmill.shard_sizes import estimated_size
 from corpusmill.shards import Rows, ShardPlanner
 from corpusmill.stages import Pack
 from corpusmill.subsets import shuffle_key
@@ -151,7 +152,7 @@ def test_an_estimate_follows_from_the_rows_and_not_from_their_batches(tmp_path: 
         with IpcFile(tmp_path, f"{size}.arrow") as file:
             for batch in table.to_batches(max_chunksize=size):
                 file.write(batch)
-        found.add(estimated_size(tmp_path, file, volume(table), settings, pack))
+        found.add(estimated_size(tmp_path, file, sum(table["n_tokens"].to_pylist()), settings, pack))
     (estimated,) = found
     rows = table.drop_columns(["corpusmill.shuffle"])
     sink = pa.BufferOutputStream()
@@ -162,11 +163,17 @@ def test_an_estimate_follows_from_the_rows_and_not_from_their_batches(tmp_path: 
     assert estimated == pytest.approx(column_bytes(sink.getvalue()), rel=0.03)
 
 
-def test_rows_without_tokens_have_a_size(tmp_path: Path) -> None:
-    table = pa.table({"id": ["a", "b"], "n_tokens": [0, 0], "input_ids": pa.array([[], []], pa.list_(pa.uint16()))})
-    with IpcFile(tmp_path, "rows.arrow") as file:
-        file.write(table.to_batches()[0])
-    assert estimated_size(tmp_path, file, 0, OutputSettings(), None) > 0
+def test_a_sample_without_tokens_says_something(tmp_path: Path) -> None:
+    lengths_ = [0 if n % 2 == 0 else 40 for n in range(2048)]
+    tokens = pa.array([[7] * length for length in lengths_], pa.list_(pa.uint16()))
+    table = pa.table(
+        {"id": [str(n) for n in range(2048)], "n_tokens": pa.array(lengths_, pa.int32()), "input_ids": tokens}
+    )
+    for name, rows in (("half", table), ("empty", table.filter(pc.equal(table["n_tokens"], 0)))):
+        with IpcFile(tmp_path, f"{name}.arrow") as file:
+            for batch in rows.to_batches():
+                file.write(batch)
+        assert 0 < estimated_size(tmp_path, file, sum(rows["n_tokens"].to_pylist()), OutputSettings(), None) < 1_000_000
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=30), st.integers(1, 60))
