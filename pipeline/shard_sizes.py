@@ -42,7 +42,7 @@ def estimated_size(root: Path, rows: IpcFile, whole: int, settings: OutputSettin
     sample = pa.Table.from_batches(taken)
     sample = sample.drop_columns([name for name in (HASH, MIXTURE) if name in sample.schema.names])
     # A document counts as a token more than it has, so that a sample of empty ones says something too.
-    part = (pc.sum(lengths(sample)).as_py() or 0) + sample.num_rows
+    part: int = (pc.sum(lengths(sample)).as_py() or 0) + sample.num_rows
     written = pack(sample) if pack is not None else sample
     sink = pa.BufferOutputStream()
     writer = shard_writer(sink, written.schema, settings)
@@ -52,4 +52,4 @@ def estimated_size(root: Path, rows: IpcFile, whole: int, settings: OutputSettin
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     columns = [group.column(number) for group in groups for number in range(group.num_columns)]
     written_bytes: int = sum(column.total_compressed_size for column in columns)
-    return written_bytes * (whole + rows.rows) // max(part, 1)
+    return written_bytes * (whole + rows.rows) // part
