@@ -313,7 +313,7 @@ def test_what_cannot_be_carried_is_refused() -> None:
     check_chain(chain, recipe.output)
     for how in ("shard", "corpus"):
         with pytest.raises(RecipeError, match=rf'output.shuffle is "{how}"; set output.shuffle = "none"'):
-            check_chain(chain, OutputSettings(shuffle=how))  # type: ignore[arg-type]
+            check_chain(chain, OutputSettings(shuffle=how))
 
 
 def test_a_call_pads_at_its_end() -> None:
