@@ -133,6 +133,8 @@ def _differences(manifest: Manifest, counted: DocumentCounts, reasons: Counter[t
     signals = sum(file.rows for file in manifest.files if file.path.startswith("signals/"))
     if signals != counted.kept + counted.dropped:
         yield f"signals: {signals:,} rows for {counted.kept + counted.dropped:,} judged documents"
+    if manifest.packing is not None and manifest.packing["cropped"]:
+        yield f"packing: {manifest.packing['cropped']:,} tokens of kept documents are in no row"
     total = counted.kept + counted.dropped + counted.quarantined
     if said.documents_in != total:
         yield f"{said.documents_in:,} documents were read, {total:,} are accounted for"

@@ -15,7 +15,7 @@ import msgspec
 from corpusmill.chain import numbered
 from corpusmill.group_rates import group_rates
 from corpusmill.journal import Event, Journal, by_batch, write_atomically
-from corpusmill.mixing import STAGE, asked_tokens
+from corpusmill.mixing import MIXED, STAGE, asked_tokens
 from corpusmill.schemas import OutputMismatchError
 from corpusmill.schemas.inputs import SkippedFile
 from corpusmill.schemas.manifest import (
@@ -83,6 +83,7 @@ def compile_manifest(
         ],
         fingerprints=_added({r.fingerprint: 1} for r in records if r.segment == last),
         unique_tokens=sum(s.tokens for s in shards) - sum(table.repeated_tokens for table in mixture),
+        packing=_packing(force, records, shards),
         mixture=mixture,
         corpus_stages={event.stage: event.facts for event in events if isinstance(event, CorpusFacts)},
     )
@@ -150,6 +151,23 @@ def _mixture(force: RunStarted | RecipeAccepted, events: Sequence[Event]) -> lis
             if share.name in shard.mixture:
                 share.add(shard.mixture[share.name])
     return shares
+
+
+def _packing(
+    force: RunStarted | RecipeAccepted, records: Sequence[SegmentRecord], shards: Sequence[ShardRecord]
+) -> dict[str, int] | None:
+    """Return what became of tokens where rows are packed: those that went in are what splits left and mixtures took of it."""
+    lengths = [stage["sequence_length"] for stage in force.recipe["stage"] if stage["kind"] == "pack"]
+    if not lengths:
+        return None
+    mixed = [counts.tokens for shard in shards for counts in shard.mixture.values()]
+    left = sum(n for r in records for subset, n in r.subsets.items() if not mixed or subset != MIXED)
+    return {
+        "rows": sum(shard.rows for shard in shards),
+        "sequence_length": lengths[-1],
+        "padding": sum(shard.padding for shard in shards),
+        "cropped": left + sum(mixed) - sum(shard.tokens for shard in shards),
+    }
 
 
 def _as_stage(mixture: Sequence[MixtureShares], documents: int) -> StageCounts:

@@ -15,7 +15,7 @@ from corpusmill.journal import write_atomically
 from corpusmill.readable import rate, shown, spoken
 from corpusmill.schemas.manifest import GroupRates, Manifest
 from corpusmill.side_tables import examples, quarantined, signals
-from corpusmill.summary import budget, epochs, ids_by, mixture_table, parameters, reasons, speed, stage_rate
+from corpusmill.summary import budget, epochs, ids_by, mixture_table, packing, parameters, reasons, speed, stage_rate
 
 __all__ = ["write_report"]
 
@@ -78,6 +78,7 @@ def _page(root: Path, manifest: Manifest) -> Iterator[str]:
     if manifest.tokens:
         yield "<h2>What these tokens train</h2>"
         yield f"<p>{manifest.tokens:,} tokens, {manifest.unique_tokens:,} of them unique.</p>"
+        yield from (f"<p>Sequences: {line}.</p>" for line in packing(manifest))
         yield _table(
             ["epochs", "#tokens seen", "#parameters, at 20 tokens each"],
             ([f"{times}", f"{seen:,}", size] for times, seen, size in epochs(manifest.tokens)),

@@ -17,6 +17,7 @@ __all__ = [
     "epochs",
     "ids_by",
     "mixture_table",
+    "packing",
     "parameters",
     "reasons",
     "skipped_lines",
@@ -54,6 +55,7 @@ def summary(root: Path, manifest: Manifest) -> str:
         lines += [
             f"tokens         {manifest.tokens:>12,}  {budget(manifest.tokens)}",
             *_unique(manifest),
+            *(f"sequences      {line}" for line in packing(manifest)),
             *(line.rstrip() for line in aligned(mixture_table(manifest))),
             *textwrap.wrap(ids_by(manifest), 110),
         ]
@@ -71,6 +73,18 @@ def _unique(manifest: Manifest) -> list[str]:
         return []
     return [
         f"  unique       {manifest.unique_tokens:>12,}  read {manifest.tokens / max(manifest.unique_tokens, 1):.2f} times"
+    ]
+
+
+def packing(manifest: Manifest) -> list[str]:
+    """Return a line about the rows of packed shards: how many, what of them is padding, and what is missing in them."""
+    if manifest.packing is None:
+        return []
+    rows, length, padding, cropped = (
+        manifest.packing[name] for name in ("rows", "sequence_length", "padding", "cropped")
+    )
+    return [
+        f"{rows:>12,}  of {length:,} tokens; padded {padding / max(rows * length, 1):.3%}, cropped {cropped:,} tokens"
     ]
 
 

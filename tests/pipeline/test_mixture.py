@@ -167,6 +167,10 @@ def test_splits_workers_and_stops_have_no_part_in_it(crawl: Path, tmp_path: Path
     recipe = mixed(*tables, packed=packed)
     manifest = run(recipe, [crawl], tmp_path / "whole")
     assert manifest.mixture[1].left_out > 10
+    if packed:
+        assert manifest.packing is not None
+        assert manifest.packing["cropped"] == 0
+        assert manifest.packing["rows"] * 64 - manifest.packing["padding"] == manifest.tokens
     expected = contents(tmp_path / "whole")
     if not packed:
         run(recipe, [crawl], tmp_path / "two", workers=2, executor="processes")

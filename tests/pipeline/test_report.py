@@ -15,7 +15,7 @@ from corpusmill.pipeline import Pipeline
 from corpusmill.report import write_report
 from corpusmill.schemas import REJECTS
 from corpusmill.schemas.inputs import SkippedFile
-from corpusmill.schemas.manifest import DocumentCounts, FileRecord, Manifest, StageCounts
+from corpusmill.schemas.manifest import DocumentCounts, FileRecord, GroupRates, Manifest, MixtureShares, StageCounts
 from corpusmill.side_tables import Sample, examples, quarantined, signals
 from corpusmill.summary import skipped_lines, summary
 from support import SMALL_STEPS, stop_after
@@ -75,6 +75,45 @@ def test_the_report_says_what_the_tokens_train(tmp_path: Path) -> None:
         assert f"<td>{times}</td><td class=number>{seen}</td><td class=number>{parameters}</td>" in page
     write_report(tmp_path, made_up())
     assert "What these tokens train" not in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_tokens_are_told_by_group_and_source_of_the_mixture_and_names_are_escaped(tmp_path: Path) -> None:
+    told = {"toxicity_seen": 0, "toxicity_drop_rate": None, "toxicity_dropped": 0, "pii_seen": 0, "pii_documents": 0}
+    told |= {"pii_document_rate": None, "redactions": 0, "redactions_per_document": None}
+    groups = [
+        GroupRates(name=name, documents=n, unique_tokens=n * 10, tokens=n * 20, **told)
+        for name, n in (("all", 5), ("<b>", 3))
+    ]
+    shares = MixtureShares(
+        name="<i>",
+        weight=0.25,
+        available_tokens=90,
+        asked_tokens=120,
+        tokens=100,
+        repeated_tokens=50,
+        documents=5,
+        left_out=1,
+    )
+    manifest = made_up(
+        tokens=100,
+        unique_tokens=50,
+        groups={"source": groups},
+        mixture=[shares],
+        tokenizer={"engine": None},
+        packing={"rows": 7, "sequence_length": 16, "padding": 12, "cropped": 0},
+    )
+    write_report(tmp_path, manifest)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "100 tokens, 50 of them unique" in page
+    assert "7  of 16 tokens; padded 10.714%, cropped 0 tokens" in page
+    number = "<td class=number>"
+    assert f"<tr><td>&lt;b&gt;</td>{number}3</td>{number}30</td>{number}60</td>{number}60.00%</td>" in page
+    cells = ("90", "120", "100", "25.00%", "100.00%", "2.00", "5", "1")
+    assert f"<tr><td>&lt;i&gt;</td>{''.join(f'{number}{cell}</td>' for cell in cells)}</tr>" in page
+    assert "What filters took" not in page  # no filter saw anything
+    lines = summary(tmp_path, manifest).splitlines()
+    assert any(line.split() == ["unique", "50", "read", "2.00", "times"] for line in lines)
+    assert any(line.split() == ["<i>", *cells] for line in lines)
 
 
 def test_the_summary_stays_a_screenful() -> None:
