@@ -21,6 +21,7 @@ from msgspec import Meta
 from corpusmill.schemas import RecipeError, verdict_array
 from corpusmill.schemas.sizes import parse_size
 from corpusmill.stages.base import Stage, with_columns
+from corpusmill.stages.pre_tokenizers import PRE_TOKENIZERS
 from corpusmill.stages.text_buffers import large_strings
 from corpusmill.stages.tokenizer_engines import Choice, Encoded, Engine, EngineName, open_engine
 
@@ -54,7 +55,12 @@ class Tokenize(Stage, frozen=True, kw_only=True):
     vocabulary_size: Annotated[int, Meta(ge=257, le=2_000_000)] = 32_768
     """Entries of the trained vocabulary, special tokens included; small corpora may not fill it."""
     sample_size: str = "100MB"
-    """How much kept text, from the first splits on, the tokenizer is trained on."""
+    """How much kept text, from the first splits on, the tokenizer is trained on. (`corpusmill tokenizer train` draws from all.)"""
+    pre_tokenizer: Literal["gpt2", "cl100k", "llama3", "qwen2", "o200k"] = "gpt2"
+    """How the trained tokenizer cuts text into words before anything is merged, as the models of that name do. `gpt2` keeps the
+    digits of a number together, so frequent numbers become entries; `qwen2` takes one at a time, the others three. `o200k` (GPT-4o)
+    begins a word at a capital, and keeps marks with their letters, for Indic scripts. `llama3` is `cl100k` (GPT-4) where a
+    word that is an entry is one token, whatever its merges come to."""
     append_end: bool = True
     """End every document with `end_token`, so that documents can be told apart in one stream of tokens."""
     end_token: str | None = None
@@ -79,6 +85,11 @@ class Tokenize(Stage, frozen=True, kw_only=True):
         super().__post_init__()
         parse_size(self.sample_size)
         parse_size(self.cache_memory)
+        if self.tokenizer == "train" and self.vocabulary_size < (least := 256 + len(set(self.special_tokens))):
+            raise RecipeError(
+                f"tokenize.vocabulary_size: {self.vocabulary_size} entries have no room for 256 bytes and the special tokens; "
+                f"set it to {least:,} at least, better to thousands"
+            )
         if self.tokenizer == "train" and self.append_end and self.end_token not in {None, *self.special_tokens}:
             raise RecipeError(
                 f"tokenize.end_token: {self.end_token!r} is none of tokenize.special_tokens {list(self.special_tokens)}, "
@@ -290,8 +301,9 @@ def train_tokenizer(texts: Iterable[str], settings: Tokenize) -> Any:
     """Return a byte-level BPE tokenizer trained on *texts*; the same texts in the same order give the same file."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    style = PRE_TOKENIZERS[settings.pre_tokenizer]
+    tokenizer = Tokenizer(models.BPE(ignore_merges=style.ignore_merges))
+    tokenizer.pre_tokenizer = style.build()
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=settings.vocabulary_size,

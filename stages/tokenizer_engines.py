@@ -33,8 +33,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.schemas import EngineMismatchError, RecipeError
+from corpusmill.stages.pre_tokenizers import PRE_TOKENIZERS
 from corpusmill.stages.text_buffers import TextBuffers, text_buffers
-from corpusmill.stages.tokenizer_probe import GPT2_PATTERN, Encode, compare_engines
+from corpusmill.stages.tokenizer_probe import Encode, compare_engines
 
 __all__ = ["Choice", "Encoded", "Engine", "EngineName", "Reference", "open_engine"]
 
@@ -361,7 +362,7 @@ def _patterns(config: dict[str, Any]) -> list[str]:
         if step.get("type") != "Split" or pattern is None or step.get("invert") or step.get("behavior") != "Isolated":
             raise _UnsupportedError("its pre_tokenizer has a step that is no isolated Split by a pattern")
         patterns.append(pattern)
-    return patterns or [GPT2_PATTERN]
+    return patterns or [PRE_TOKENIZERS["gpt2"].pattern]
 
 
 def _contain(texts: pa.LargeStringArray, tokens: list[str]) -> npt.NDArray[np.bool_]:

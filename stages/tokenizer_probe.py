@@ -30,10 +30,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["GPT2_PATTERN", "Differences", "Encode", "compare_engines"]
-
-GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-"""What `ByteLevel` splits by, unless it is told not to (GPT-2: Radford et al. 2019)."""
+__all__ = ["Differences", "Encode", "compare_engines"]
 
 Encode = Callable[[bytes], npt.NDArray[np.uint32]]
 """UTF-8 in, ids out."""

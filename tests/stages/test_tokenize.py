@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from corpusmill.schemas import RecipeError
 from corpusmill.stages import Tokenize
+from corpusmill.stages.pre_tokenizers import PRE_TOKENIZERS, PreTokenizerName
 from corpusmill.stages.tokenize import END_OF_TEXT, byte_tokenizer, load_tokenizer, token_type, train_tokenizer
 
 TEXTS = [f"The mill number {n} grinds flour for the village, é and 水車 {'grind ' * (n % 5)}" for n in range(200)]
@@ -80,6 +85,59 @@ def test_training_is_the_same_in_every_process(tmp_path: Path) -> None:
     for seed, path in enumerate(files):
         subprocess.run([sys.executable, "-c", code, str(path)], check=True, env={"PYTHONHASHSEED": str(seed)})
     assert len({path.read_bytes() for path in files}) == 1
+
+
+@pytest.mark.parametrize(
+    ("style", "number", "word"),
+    [
+        ("gpt2", ["12345"], ["ह", "ि", "न", "्", "द", "ी"]),
+        ("cl100k", ["123", "45"], ["ह", "िन", "्द", "ी"]),
+        ("llama3", ["123", "45"], ["ह", "िन", "्द", "ी"]),
+        ("qwen2", ["1", "2", "3", "4", "5"], ["ह", "िन", "्द", "ी"]),
+        ("o200k", ["123", "45"], ["हिन्दी"]),
+    ],
+)
+def test_styles_cut_as_their_models_do(style: str, number: list[str], word: list[str]) -> None:
+    def pieces(text: str) -> list[str]:
+        found = PRE_TOKENIZERS[style].build().pre_tokenize_str(text)  # type: ignore[index]
+        return [text[start:end] for _, (start, end) in found]
+
+    assert pieces("12345") == number
+    assert pieces("हिन्दी") == word
+    assert pieces("it's") == (["it's"] if style == "o200k" else ["it", "'s"])
+    assert pieces("aB") == (["a", "B"] if style == "o200k" else ["aB"])
+    assert pieces("(a") == (["(", "a"] if style == "gpt2" else ["(a"])
+
+
+def test_the_setting_and_the_table_know_the_same_styles() -> None:
+    hints = get_type_hints(Tokenize, include_extras=True)
+    assert set(get_args(hints["pre_tokenizer"])) == set(PRE_TOKENIZERS) == set(get_args(PreTokenizerName))
+
+
+def test_a_word_that_is_an_entry_is_one_token_in_llama3_alone() -> None:
+    for style, ids in (("llama3", 1), ("cl100k", 3)):
+        config = json.loads(train_tokenizer(["abc"] * 9, Tokenize(vocabulary_size=259, pre_tokenizer=style)).to_str())
+        assert [entry for entry in config["model"]["vocab"] if len(entry) > 1] == [END_OF_TEXT, "ab", "abc"]
+        config["model"]["merges"] = []
+        assert len(Tokenizer.from_str(json.dumps(config)).encode("abc").ids) == ids
+
+
+def test_a_tokenizer_of_the_default_style_is_the_one_that_it_always_was() -> None:
+    config = json.loads(train_tokenizer(TEXTS, Tokenize(vocabulary_size=600)).to_str())
+    splits = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    assert config["pre_tokenizer"] == splits
+    learned = json.dumps([config["model"]["vocab"], config["model"]["merges"]], sort_keys=True)
+    assert hashlib.sha256(learned.encode()).hexdigest() == "2dbc402700dc499730dbae7b78699eb978cf62c04d9cb76eb9cd563af43d7d55"
+
+
+def test_a_vocabulary_has_room_for_bytes_and_special_tokens() -> None:
+    tokens = ("<a>", "<b>")
+    with pytest.raises(RecipeError, match=r"tokenize.vocabulary_size: 257 entries have no room .* set it to 258 at least"):
+        Tokenize(vocabulary_size=257, special_tokens=tokens, append_end=False)
+    tokenizer = train_tokenizer(TEXTS, Tokenize(vocabulary_size=258, special_tokens=tokens, append_end=False))
+    assert tokenizer.get_vocab_size() == 258
+    assert [tokenizer.token_to_id(token) for token in tokens] == [0, 1]
+    assert Tokenize(tokenizer="bytes", vocabulary_size=257, special_tokens=tokens).vocabulary_size == 257
 
 
 def test_errors_name_the_way_out(tmp_path: Path) -> None:

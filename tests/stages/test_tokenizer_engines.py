@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, models, normalizers
 
 from corpusmill.schemas import EngineMismatchError, RecipeError
 from corpusmill.stages import Tokenize, tokenizer_engines
@@ -47,43 +47,24 @@ WORDS = [
     "12",
     "345",
 ]
-CL100K = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
-    r"\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+KINDS = ("gpt2", "cl100k", "llama3", "qwen2", "o200k")
 UNASSIGNED_TO_TOKENIZERS = "\u088f"
 """A letter of Unicode 17."""
 
 
 def trained(kind: str) -> Any:
-    model = models.BPE(ignore_merges=kind == "llama3")
-    tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    if kind != "gpt2":
-        pattern = CL100K.replace("{1,3}", "") if kind == "qwen2" else CL100K
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Split(Regex(pattern), "isolated"),
-                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-            ]
-        )
-    if kind == "qwen2":
-        tokenizer.normalizer = normalizers.NFC()
-    tokenizer.decoder = decoders.ByteLevel()
     dice = random.Random(1)
     texts = [" ".join(dice.choices(WORDS, k=30)) for _ in range(200)]
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(
-        vocab_size=700, special_tokens=[END_OF_TEXT], initial_alphabet=alphabet, show_progress=False
-    )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer = train_tokenizer(texts, Tokenize(vocabulary_size=700, pre_tokenizer=kind))
+    if kind == "qwen2":  # which has it as released
+        tokenizer.normalizer = normalizers.NFC()
     return tokenizer
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizers")
-    for kind in ("gpt2", "cl100k", "llama3", "qwen2"):
+    for kind in KINDS:
         trained(kind).save(str(folder / f"{kind}.json"))
     byte_tokenizer().save(str(folder / "bytes.json"))
     return folder
@@ -118,7 +99,7 @@ PIECES = st.sampled_from(
 )
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "cl100k", "llama3", "qwen2", "bytes"])
+@pytest.mark.parametrize("kind", [*KINDS, "bytes"])
 @settings(max_examples=150, deadline=None)
 @given(
     texts=st.lists(
@@ -375,6 +356,13 @@ def test_pieces_cover_all_rows_and_windows_are_whole_characters() -> None:
     assert {len(_window(raw, draw).decode()) > 21_000 for draw in range(300)} == {True}
 
 
-def test_a_trained_tokenizer_is_read_by_gigatoken(tmp_path: Path) -> None:
-    train_tokenizer(["the mill by the river"] * 9, Tokenize(vocabulary_size=300)).save(str(tmp_path / "t.json"))
-    assert Tokenize(tokenizer=str(tmp_path / "t.json")).choice().engine == "gigatoken"
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_style_that_is_trained_is_read_by_gigatoken_and_gives_back_the_text(kind: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "t.json")
+    texts = ["the mill grinds 12345 bags, it's HTTPServer\n\n  हिन्दी e\u0323\u0301 水車", ""]
+    train_tokenizer(texts * 9, Tokenize(vocabulary_size=320, pre_tokenizer=kind)).save(path)
+    run = Tokenize(tokenizer=path, engine="gigatoken", compared_share=1.0, append_end=False).open()
+    ids = ids_of(run, texts)
+    assert ids == ids_of(Tokenize(tokenizer=path, engine="tokenizers", append_end=False).open(), texts)
+    assert [load_tokenizer(path).decode(text) for text in ids] == texts
+    assert run.take_counts()["gigatoken"] == 2
