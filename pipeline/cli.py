@@ -15,6 +15,8 @@ import click
 
 from corpusmill import __version__
 from corpusmill.cli_export import export
+from corpusmill.cli_options import recipe_option, set_option
+from corpusmill.cli_tokenizer import tokenizer
 from corpusmill.log import Log
 
 if TYPE_CHECKING:
@@ -23,13 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["cli", "main"]
 
 _INTERRUPTED = 130
-
-recipe_option = click.option(
-    "--recipe", "-r", default="web", show_default=True, metavar="NAME|FILE", help="A built-in recipe or a TOML file."
-)
-set_option = click.option(
-    "--set", "changes", multiple=True, metavar="STAGE.SETTING=VALUE", help="Change one setting; may be given again."
-)
 
 
 def _set_format(context: click.Context, parameter: click.Parameter, value: str) -> str:  # noqa: ARG001  click's signature
@@ -395,42 +390,6 @@ def recipes(name: str | None) -> None:
         raise RecipeError(f"there is no recipe {name!r}{did_you_mean(name, built_in)}")
 
 
-@cli.group()
-def tokenizer() -> None:
-    """Work with tokenizers."""
-
-
-@tokenizer.command("train")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="Where to write the tokenizer.json.",
-)
-@click.option("--vocabulary-size", type=click.IntRange(257), default=32_768, show_default=True)
-@click.option("--sample-size", default="100MB", show_default=True, help="How much text to train on.")
-@click.option(
-    "--recipe",
-    "-r",
-    default="minimal",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="How text is cleaned before; its tokenize stage is left out.",
-)
-@set_option
-def tokenizer_train(
-    inputs: tuple[str, ...], output: Path, vocabulary_size: int, sample_size: str, recipe: str, changes: tuple[str, ...]
-) -> None:
-    """Train a byte-level BPE tokenizer on INPUT."""
-    from corpusmill.recipe import load_recipe
-    from corpusmill.train import train
-
-    tokenizer_ = train(load_recipe(recipe, changes), inputs, output, vocabulary_size, sample_size)
-    click.echo(f"{output}: {tokenizer_.get_vocab_size():,} tokens")
-
-
 @cli.command()
 @click.argument("shard", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--rows", "-n", type=click.IntRange(1), default=3, show_default=True)
@@ -450,6 +409,7 @@ def inspect(shard: Path, rows: int, tokenizer_path: Path | None, full: bool) -> 
 
 
 cli.add_command(export)
+cli.add_command(tokenizer)
 
 
 def main() -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,7 +24,7 @@ from corpusmill.schemas.manifest import SegmentRecord, ShardRecord
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = ["LogProgress", "TerminalProgress", "open_progress"]
+__all__ = ["LogProgress", "TerminalProgress", "open_progress", "open_work"]
 
 _EVERY = 60.0  # seconds between two lines of a log
 _STAGES = 5  # the most expensive stages, whose share of the CPU time is shown
@@ -31,9 +34,11 @@ def open_progress(log: Log, *, quiet: bool = False) -> Progress:
     """Return the display that fits where stderr goes."""
     if quiet:
         return NoProgress()
-    if not log.json and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        return TerminalProgress()
-    return LogProgress(log)
+    return TerminalProgress() if _on_terminal(log) else LogProgress(log)
+
+
+def _on_terminal(log: Log) -> bool:
+    return not log.json and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 class LogProgress:
@@ -130,6 +135,37 @@ class TerminalProgress:
     def close(self) -> None:
         """Remove the block."""
         self._live.stop()
+
+
+@contextmanager
+def open_work(log: Log, what: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[int], object]]:
+    """Show a piece of work of *total* bytes that is no run: yield what is told how many more are done."""
+    if quiet:
+        yield lambda _: None
+    elif _on_terminal(log):
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn(what), BarColumn(), TextColumn("{task.percentage:.0f}%"), TimeRemainingColumn())
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda size: bar.advance(task, size)
+    else:
+        done, began = [0], time.monotonic()
+
+        def tick() -> None:
+            passed = duration(time.monotonic() - began)
+            log.say(f"{what}: {done[0] / max(total, 1):.0%} of {size(total)} after {passed}")
+
+        def more(size: int) -> None:
+            done[0] += size
+
+        ticker = Ticker(tick, _EVERY)
+        try:
+            yield more
+        finally:
+            ticker.stop()
 
 
 def _lines(figures: Figures) -> list[str]:

@@ -70,19 +70,28 @@ class Pipeline:
             RecipeError: a stage needs files (a tokenizer to train, packing): use `run`.
 
         """
+        source = iter(documents)
+
+        def chunks() -> Iterator[pa.RecordBatch]:
+            position = 0
+            while chunk := list(islice(source, batch_size)):
+                yield _batch(chunk, position)
+                position += len(chunk)
+
+        for batch in self.batches(chunks()):
+            yield from batch.to_pylist()
+
+    def batches(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Stream batches with the columns `corpusmill.schemas.DOCUMENTS`, as `documents` does dicts; any may come out empty."""
         if any(isinstance(stage, Pack) for stage in self._stages):
             raise RecipeError(
                 "pack makes sequences, not documents: use Pipeline.run, or call Pack on a tokenized table"
             )
         steps = [_step(stage) for stage in self._stages]
-        source = iter(documents)
-        position = 0
-        while chunk := list(islice(source, batch_size)):
-            batch = _batch(chunk, position)
-            position += len(chunk)
+        for batch in batches:
             for step in steps:
                 batch = step(batch)
-            yield from batch.to_pylist()
+            yield batch
 
     def run(
         self,

@@ -7,7 +7,7 @@ import xxhash
 from corpusmill.schemas.recipe import OutputSettings
 from corpusmill.stages.host_lines import host_of
 
-__all__ = ["SUBSETS", "in_sample", "shuffle_key", "subset_of"]
+__all__ = ["SUBSETS", "held_out_draws", "in_sample", "shuffle_key", "subset_of", "training_draw"]
 
 SUBSETS = ("train", "validation", "test")
 
@@ -49,3 +49,24 @@ def shuffle_key(id_: str, seed: int) -> int:
     True
     """
     return xxhash.xxh64_intdigest(b"shuffle " + id_.encode(), seed)
+
+
+def held_out_draws(id_: str) -> tuple[float, int]:
+    """Return two numbers of a document: below 1, whether no tokenizer is trained on it; below 2**64, its place among such ones.
+
+    No seed: whichever way tokenizers are trained, they are compared on documents that none of them has seen.
+
+    >>> held_out_draws("a.html") == held_out_draws("a.html") != held_out_draws("b.html")
+    True
+    """
+    key = b"tokenizer held out " + id_.encode()
+    return xxhash.xxh64_intdigest(key) / 2**64, xxhash.xxh64_intdigest(key, 1)
+
+
+def training_draw(id_: str, seed: int) -> int:
+    """Return the place of a document among those that a tokenizer is trained on, from 0 to 2**64 - 1.
+
+    >>> training_draw("a.html", 0) != training_draw("a.html", 1)
+    True
+    """
+    return xxhash.xxh64_intdigest(b"tokenizer " + id_.encode(), seed)

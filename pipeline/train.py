@@ -1,57 +1,238 @@
-"""Training a tokenizer by itself, on inputs cleaned as a recipe says."""
+"""Training a tokenizer by itself, on a sample of what a recipe keeps of some inputs, and measuring it on what it has not seen.
+
+One pass in one process reads the inputs, runs the stages, and draws the sample and the held-out texts by the hash of document
+ids: the same in any listing order, and however documents are spread over files where they have ids of their own. What it costs is
+that pass, so of large inputs a share of the documents goes through the stages, enough for many samples.
+
+Byte-level BPE is the only model. Unigram and WordPiece were left out: their ids could be made by `tokenizers` alone, at 2 to
+3 MB/s (tokenizer_engines.py), and there are characters that they do not know.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import pyarrow as pa
+
+from corpusmill import __version__
 from corpusmill.discover import discover
 from corpusmill.journal import write_atomically
+from corpusmill.log import Level
 from corpusmill.pipeline import Pipeline
+from corpusmill.readable import size as readable_size
 from corpusmill.readers import Quarantined, SkippedRecord, read
 from corpusmill.schemas import RecipeError
-from corpusmill.schemas.inputs import Part, Split
+from corpusmill.schemas.inputs import InputFile, Part, Split
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.schemas.sizes import parse_size
 from corpusmill.stages import Pack, Tokenize
-from corpusmill.stages.tokenize import train_tokenizer
+from corpusmill.stages.tokenize import load_tokenizer, tokenizer_hash, train_tokenizer
+from corpusmill.subsets import held_out_draws, in_sample, training_draw
+from corpusmill.text_sample import TextSample, balanced
+from corpusmill.tokenizer_quality import ALL, LanguageFit, measure_fit
 
-__all__ = ["train"]
+__all__ = ["Sampling", "Trained", "train", "training_settings"]
+
+_SAMPLES_READ = 20
+"""Stored bytes that are read for a byte of the sample: compressed pages hold about half a byte of text each."""
+_UNKNOWN_LANGUAGE = "und"
+_TRAINING = ("vocabulary_size", "pre_tokenizer", "special_tokens", "sample_size")
+
+Say = Callable[[str, Level], object]
+Work = Callable[[str, int], AbstractContextManager[Callable[[int], Any]]]
+"""Shows work of so many bytes: what it yields is told how many more are done."""
 
 
-def train(recipe: Recipe, inputs: Sequence[str], output: Path, vocabulary_size: int, sample_size: str) -> Any:
-    """Train a tokenizer on the first *sample_size* of text that *recipe* keeps of *inputs*; write it to *output*."""
-    given = [stage for stage in recipe.stages if isinstance(stage, Tokenize)]
-    special = given[0].special_tokens if given else Tokenize().special_tokens
-    settings = Tokenize(vocabulary_size=vocabulary_size, sample_size=sample_size, special_tokens=special)
-    pipeline = Pipeline([stage for stage in recipe.stages if not isinstance(stage, Tokenize | Pack)])
-    texts = _sample(pipeline, recipe, inputs, parse_size(sample_size))
-    first = next(texts, None)
-    if first is None:
-        raise RecipeError(f"there is no text to train on in {', '.join(inputs)}")
-    tokenizer = train_tokenizer(_chain(first, texts), settings)
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """Which texts a tokenizer is trained on and measured on. The seed is the recipe's."""
+
+    language_exponent: float = 1.0
+    """Languages share the sample in proportion to their bytes to this power: 1 as the text has it, 0 the same for each."""
+    held_out_share: float = 0.05
+    """Share of documents that is never trained on, by the hash of their ids alone, whatever the seed."""
+    held_out_size: str = "500kB"
+    """How much text of each language is measured."""
+    read_share: float | None = None
+    """Share of documents that is looked at; None is all, or enough where there is far more text than the sample needs."""
+
+    def __post_init__(self) -> None:
+        for name in ("language_exponent", "held_out_share", "read_share"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise RecipeError(f"{name}: expected a number from 0 to 1, got {value:g}")
+        if self.held_out_share == 1 or self.read_share == 0:
+            raise RecipeError("held_out_share = 1 and read_share = 0 leave nothing to train on")
+        parse_size(self.held_out_size)
+
+
+class Trained(msgspec.Struct, kw_only=True):
+    """A tokenizer that was trained, and how it compares."""
+
+    path: Path
+    settings: Tokenize
+    seed: int
+    sampling: Sampling
+    entries: dict[str, int]
+    """Sizes of the vocabularies, by name: its own, and of those that it is compared with."""
+    sample: dict[str, tuple[int, int]]
+    """Documents and bytes that it was trained on, by language."""
+    read_share: float
+    fits: list[LanguageFit]
+
+    def plain(self) -> dict[str, Any]:
+        """Return all of it as plain data."""
+        from importlib.metadata import version
+
+        return {
+            "tokenizer": str(self.path),
+            "sha256": tokenizer_hash(self.path),
+            "entries": self.entries,
+            "settings": {
+                **{name: getattr(self.settings, name) for name in _TRAINING},
+                "seed": self.seed,
+                **msgspec.structs.asdict(self.sampling),
+                "read_share": self.read_share,
+            },
+            "sample": [
+                {"language": name, "documents": count, "bytes": size} for name, (count, size) in self.sample.items()
+            ],
+            "held_out": [row.plain() for row in self.fits],
+            "versions": {"corpusmill": __version__, "tokenizers": version("tokenizers")},
+        }
+
+
+def training_settings(recipe: Recipe, **given: Any) -> Tokenize:
+    """Return what to train: what is *given* and not None, else as the tokenize stage of *recipe* or its defaults say."""
+    stage = next((stage for stage in recipe.stages if isinstance(stage, Tokenize)), Tokenize())
+    settings = {name: getattr(stage, name) for name in _TRAINING}
+    settings |= {name: value for name, value in given.items() if value is not None}
+    return Tokenize(**settings, append_end=False)  # who uses it says how documents end
+
+
+def train(
+    recipe: Recipe,
+    inputs: Sequence[str],
+    output: Path,
+    settings: Tokenize,
+    sampling: Sampling = Sampling(),  # noqa: B008  frozen
+    compare: Sequence[str] = (),
+    report: Path | None = None,
+    say: Say = lambda _text, _level: None,
+    work: Work = lambda _what, _total: nullcontext(lambda _: None),
+) -> Trained:
+    """Train a tokenizer as *settings* say on text that *recipe* keeps of *inputs*, and write it to *output*.
+
+    It is measured on held-out documents beside the tokenizers to *compare* (files, or `bytes`); *report* gets figures as JSON.
+
+    Raises:
+        RecipeError: there is no text, a file to compare is no tokenizer, or languages are to be balanced and none is measured.
+
+    """
+    stages = [stage for stage in recipe.stages if not isinstance(stage, Tokenize | Pack)]
+    if sampling.language_exponent < 1 and not any("language" in stage.added_columns().names for stage in stages):
+        raise RecipeError(
+            f"--language-exponent needs to know languages, and no stage of the recipe {recipe.name!r} measures them: "
+            'add a [[stage]] with kind = "filter_language", or take --recipe web'
+        )
+    name = str(output)
+    others = {given if given != name else f"{given} (before)": Tokenize(tokenizer=given).load() for given in compare}
+    files = discover(inputs, recipe.input).files
+    size = parse_size(settings.sample_size)
+    share = _read_share(recipe, sampling, sum(file.size for file in files), size)
+    if share < recipe.input.sample_share:
+        say(f"taking {share:.2g} of the documents, enough for {settings.sample_size}; --read-share 1 takes all", "info")
+    sample = TextSample(lambda seen: balanced(seen, size, sampling.language_exponent))
+    held_out = TextSample(lambda seen: dict.fromkeys(seen, float(parse_size(sampling.held_out_size))))
+    with work("reading", sum(file.size for file in files)) as done:
+        for batch in Pipeline(stages).batches(_batches(recipe, files, share, done)):
+            _draw(batch, recipe.seed, sampling.held_out_share, sample, held_out)
+    texts = sample.texts()
+    if not texts:
+        raise RecipeError(
+            f"there is no text to train on in {', '.join(inputs)}"
+            + ("; all of it is held out: set --held-out-share 0" if held_out.seen else "")
+        )
+    counts = {language: (len(given), sum(len(text.encode()) for text in given)) for language, given in texts.items()}
+    _say_sample(counts, sum(sample.seen.values()), size, share, say)
+    tokenizer = train_tokenizer((text for language in texts for text in texts[language]), settings)
     with write_atomically(output) as temporary:
         tokenizer.save(str(temporary))
-    return tokenizer
+    if tokenizer.get_vocab_size() < settings.vocabulary_size:
+        say(
+            f"the text fills {tokenizer.get_vocab_size():,} of {settings.vocabulary_size:,} entries; "
+            "give it more text, or a smaller --vocabulary-size",
+            "warning",
+        )
+    tokenizers = {name: load_tokenizer(name), **others}
+    measured = held_out.texts()
+    with work(
+        "measuring", len(tokenizers) * sum(len(text.encode()) for given in measured.values() for text in given)
+    ) as done:
+        fits = measure_fit(measured, tokenizers, done) if measured else []
+    if not fits and sampling.held_out_share:
+        say(
+            "no document was held out, so nothing is measured; raise --held-out-share or give more documents", "warning"
+        )
+    trained = Trained(
+        path=output,
+        settings=settings,
+        seed=recipe.seed,
+        sampling=sampling,
+        entries={name: given.get_vocab_size() for name, given in tokenizers.items()},
+        sample=counts,
+        read_share=share,
+        fits=fits,
+    )
+    if report is not None:
+        with write_atomically(report) as temporary:
+            temporary.write_text(json.dumps(trained.plain(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return trained
 
 
-def _sample(pipeline: Pipeline, recipe: Recipe, inputs: Sequence[str], size: int) -> Iterator[str]:
-    for document in pipeline.documents(_rows(recipe, inputs)):
-        if size <= 0:
-            return
-        text = document["text"] or ""
-        size -= len(text.encode())
-        yield text
+def _read_share(recipe: Recipe, sampling: Sampling, stored: int, size: int) -> float:
+    """Return the share of documents to look at."""
+    if sampling.read_share is not None:
+        return sampling.read_share
+    if recipe.input.sample_share < 1 or sampling.language_exponent < 1:  # rare languages may need all they have
+        return recipe.input.sample_share
+    return min(1.0, _SAMPLES_READ * size / max(stored, 1))
 
 
-def _rows(recipe: Recipe, inputs: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for number, file in enumerate(discover(inputs, recipe.input).files):
+def _batches(
+    recipe: Recipe, files: Sequence[InputFile], share: float, done: Callable[[int], Any]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the documents of *files* that belong to the *share*, as batches."""
+    for number, file in enumerate(files):
         for item in read(Split(index=number, parts=(Part(file=file),)), recipe.input):
             if not isinstance(item, Quarantined | SkippedRecord):
-                yield from item.to_pylist()
+                ids = item.column("id").to_pylist()
+                yield item.filter(pa.array([in_sample(id_, recipe.seed, share) for id_ in ids])) if share < 1 else item
+        done(file.size)
 
 
-def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
+def _draw(batch: pa.RecordBatch, seed: int, held_out_share: float, sample: TextSample, held_out: TextSample) -> None:
+    """Put each document of *batch* into one of the two samples."""
+    names = batch.schema.names
+    languages = batch.column("language").to_pylist() if "language" in names else [ALL] * batch.num_rows
+    columns = (batch.column("id").to_pylist(), batch.column("text").to_pylist(), languages)
+    for id_, text, language in zip(*columns, strict=True):
+        drawn, order = held_out_draws(id_)
+        group = language or _UNKNOWN_LANGUAGE
+        if drawn < held_out_share:
+            held_out.add(group, order, text or "")
+        else:
+            sample.add(group, training_draw(id_, seed), text or "")
+
+
+def _say_sample(counts: dict[str, tuple[int, int]], seen: int, size: int, share: float, say: Say) -> None:
+    """Say what the tokenizer is trained on."""
+    documents, taken = (sum(count[place] for count in counts.values()) for place in (0, 1))
+    languages = "" if set(counts) == {ALL} else f" in {len(counts)} languages"
+    say(f"training on {readable_size(taken)} of {readable_size(seen)}: {documents:,} documents{languages}", "info")
+    if seen < size and share < 1:
+        say(f"that is less than the sample of {readable_size(size)}; raise --read-share above {share:.2g}", "warning")

@@ -1,9 +1,9 @@
 r"""How a byte-level BPE cuts text into words before it merges anything: the published patterns, in one table.
 
-A pattern decides what can never be one token: GPT-2's keeps all digits of a number together, cl100k's (GPT-4) and o200k's (GPT-4o)
-takes three at a time, Qwen2's one; o200k's begins a new piece at a capital and keeps marks with their letters, which Indic scripts
-need. Each is written as the `tokenizer.json` of its models has it, because fast engines know patterns by their text
-(tokenizer_engines.py). Possessive forms that OpenAI published later split alike and are not here.
+A pattern decides what can never be one token. GPT-2's keeps all digits of a number together, those of cl100k (GPT-4) and o200k
+(GPT-4o) take three at a time, Qwen2's one; o200k's begins a new word at a capital, and keeps marks with their letters, which
+Indic scripts need. Each is written as the `tokenizer.json` of its models has it, because fast engines know patterns by their text
+(tokenizer_engines.py).
 
 Left out: Qwen2's normalizer (NFC). It is no part of how text is split, and ids would no longer give back the text.
 """

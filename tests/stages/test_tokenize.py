@@ -127,12 +127,17 @@ def test_a_tokenizer_of_the_default_style_is_the_one_that_it_always_was() -> Non
     splits = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     assert config["pre_tokenizer"] == splits
     learned = json.dumps([config["model"]["vocab"], config["model"]["merges"]], sort_keys=True)
-    assert hashlib.sha256(learned.encode()).hexdigest() == "2dbc402700dc499730dbae7b78699eb978cf62c04d9cb76eb9cd563af43d7d55"
+    assert (
+        hashlib.sha256(learned.encode()).hexdigest()
+        == "2dbc402700dc499730dbae7b78699eb978cf62c04d9cb76eb9cd563af43d7d55"
+    )
 
 
 def test_a_vocabulary_has_room_for_bytes_and_special_tokens() -> None:
     tokens = ("<a>", "<b>")
-    with pytest.raises(RecipeError, match=r"tokenize.vocabulary_size: 257 entries have no room .* set it to 258 at least"):
+    with pytest.raises(
+        RecipeError, match=r"tokenize.vocabulary_size: 257 entries have no room .* set it to 258 at least"
+    ):
         Tokenize(vocabulary_size=257, special_tokens=tokens, append_end=False)
     tokenizer = train_tokenizer(TEXTS, Tokenize(vocabulary_size=258, special_tokens=tokens, append_end=False))
     assert tokenizer.get_vocab_size() == 258
