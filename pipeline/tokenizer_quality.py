@@ -19,6 +19,7 @@ import msgspec
 import pyarrow as pa
 
 from corpusmill.readable import aligned
+from corpusmill.schemas import RecipeError
 from corpusmill.stages.compile_ahead import compile_ahead
 from corpusmill.stages.quality_measures import measure_texts
 from corpusmill.stages.text_buffers import text_buffers
@@ -78,6 +79,10 @@ def measure_fit(
     """Return what each of *tokenizers*, by name, makes of the *texts* of each language, by language and then for all.
 
     *done* is told how many bytes a tokenizer has encoded.
+
+    Raises:
+        RecipeError: a tokenizer cannot encode a text, as some without an unknown token.
+
     """
     compile_ahead("quality_measure")
     engines = {name: (Reference(given, "measured"), unknown_id(given)) for name, given in tokenizers.items()}
@@ -95,7 +100,10 @@ def measure_fit(
                 into.bytes += size
                 into.words += words
             for name, (engine, unknown) in engines.items():
-                ids = engine.encode(part).ids
+                try:
+                    ids = engine.encode(part).ids
+                except Exception as error:  # noqa: BLE001  the bindings raise bare Exception for everything
+                    raise RecipeError(f"{name} cannot encode every text: {error}") from None
                 strange = 0 if unknown is None else int((ids == unknown).sum())
                 for into in (row, whole):
                     into.fits[name].tokens += len(ids)

@@ -208,11 +208,17 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the documents of *files* that belong to the *share*, as batches."""
     for number, file in enumerate(files):
+        left = file.size
         for item in read(Split(index=number, parts=(Part(file=file),)), recipe.input):
-            if not isinstance(item, Quarantined | SkippedRecord):
-                ids = item.column("id").to_pylist()
-                yield item.filter(pa.array([in_sample(id_, recipe.seed, share) for id_ in ids])) if share < 1 else item
-        done(file.size)
+            if isinstance(item, Quarantined | SkippedRecord):
+                continue
+            if file.compression == "none" and file.format != "parquet":  # else nobody knows how far it has come
+                read_now = min(left, item.nbytes)
+                left -= read_now
+                done(read_now)
+            ids = item.column("id").to_pylist()
+            yield item.filter(pa.array([in_sample(id_, recipe.seed, share) for id_ in ids])) if share < 1 else item
+        done(left)
 
 
 def _draw(batch: pa.RecordBatch, seed: int, held_out_share: float, sample: TextSample, held_out: TextSample) -> None:

@@ -55,7 +55,7 @@ class Tokenize(Stage, frozen=True, kw_only=True):
     vocabulary_size: Annotated[int, Meta(ge=257, le=2_000_000)] = 32_768
     """Entries of the trained vocabulary, special tokens included; small corpora may not fill it."""
     sample_size: str = "100MB"
-    """How much kept text, from the first splits on, the tokenizer is trained on (`corpusmill tokenizer train`: drawn from all)."""
+    """How much kept text, from the first splits on, the tokenizer is trained on. (`tokenizer train` draws it from all.)"""
     pre_tokenizer: Literal["gpt2", "cl100k", "llama3", "qwen2", "o200k"] = "gpt2"
     """How the trained tokenizer cuts text into words before anything is merged, as the models of that name do. `gpt2` keeps the
     digits of a number together, so frequent numbers become entries; `qwen2` takes one at a time, the others three. `o200k`

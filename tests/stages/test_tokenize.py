@@ -97,9 +97,9 @@ def test_training_is_the_same_in_every_process(tmp_path: Path) -> None:
         ("o200k", ["123", "45"], ["हिन्दी"]),
     ],
 )
-def test_styles_cut_as_their_models_do(style: str, number: list[str], word: list[str]) -> None:
+def test_styles_cut_as_their_models_do(style: PreTokenizerName, number: list[str], word: list[str]) -> None:
     def pieces(text: str) -> list[str]:
-        found = PRE_TOKENIZERS[style].build().pre_tokenize_str(text)  # type: ignore[index]
+        found = PRE_TOKENIZERS[style].build().pre_tokenize_str(text)
         return [text[start:end] for _, (start, end) in found]
 
     assert pieces("12345") == number
@@ -115,7 +115,8 @@ def test_the_setting_and_the_table_know_the_same_styles() -> None:
 
 
 def test_a_word_that_is_an_entry_is_one_token_in_llama3_alone() -> None:
-    for style, ids in (("llama3", 1), ("cl100k", 3)):
+    styles: tuple[tuple[PreTokenizerName, int], ...] = (("llama3", 1), ("cl100k", 3))
+    for style, ids in styles:
         config = json.loads(train_tokenizer(["abc"] * 9, Tokenize(vocabulary_size=259, pre_tokenizer=style)).to_str())
         assert [entry for entry in config["model"]["vocab"] if len(entry) > 1] == [END_OF_TEXT, "ab", "abc"]
         config["model"]["merges"] = []

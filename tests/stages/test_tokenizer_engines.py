@@ -19,6 +19,7 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers
 from corpusmill.schemas import EngineMismatchError, RecipeError
 from corpusmill.stages import Tokenize, tokenizer_engines
 from corpusmill.stages.kernels.tokens import FINE, INVALID, UNSURE, look, samples
+from corpusmill.stages.pre_tokenizers import PreTokenizerName
 from corpusmill.stages.text_buffers import text_buffers
 from corpusmill.stages.tokenize import END_OF_TEXT, TokenizeBatches, byte_tokenizer, load_tokenizer, train_tokenizer
 from corpusmill.stages.tokenizer_engines import _pieces, _window, open_engine
@@ -47,12 +48,12 @@ WORDS = [
     "12",
     "345",
 ]
-KINDS = ("gpt2", "cl100k", "llama3", "qwen2", "o200k")
+KINDS: tuple[PreTokenizerName, ...] = ("gpt2", "cl100k", "llama3", "qwen2", "o200k")
 UNASSIGNED_TO_TOKENIZERS = "\u088f"
 """A letter of Unicode 17."""
 
 
-def trained(kind: str) -> Any:
+def trained(kind: PreTokenizerName) -> Any:
     dice = random.Random(1)
     texts = [" ".join(dice.choices(WORDS, k=30)) for _ in range(200)]
     tokenizer = train_tokenizer(texts, Tokenize(vocabulary_size=700, pre_tokenizer=kind))
@@ -357,7 +358,9 @@ def test_pieces_cover_all_rows_and_windows_are_whole_characters() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_style_that_is_trained_is_read_by_gigatoken_and_gives_back_the_text(kind: str, tmp_path: Path) -> None:
+def test_every_style_that_is_trained_is_read_by_gigatoken_and_gives_back_the_text(
+    kind: PreTokenizerName, tmp_path: Path
+) -> None:
     path = str(tmp_path / "t.json")
     texts = ["the mill grinds 12345 bags, it's HTTPServer\n\n  हिन्दी e\u0323\u0301 水車", ""]
     train_tokenizer(texts * 9, Tokenize(vocabulary_size=320, pre_tokenizer=kind)).save(path)
