@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tokenizers import Tokenizer
 
 from corpusmill.audit import audit
 from corpusmill.journal import Journal
@@ -19,6 +20,7 @@ from corpusmill.run import run
 from corpusmill.schemas import EngineMismatchError
 from corpusmill.schemas.manifest import EngineDistrusted, Manifest, SegmentRecord
 from corpusmill.stages import Tokenize, tokenizer_engines
+from corpusmill.stages.pre_tokenizers import PRE_TOKENIZERS
 from corpusmill.stages.tokenize import train_tokenizer
 from corpusmill.summary import ids_by, summary
 from support import SMALL_STEPS, prose, stop_after
@@ -74,6 +76,18 @@ def lie(monkeypatch: pytest.MonkeyPatch) -> None:
         return encoded
 
     monkeypatch.setattr(tokenizer_engines, "_loaded", lying)
+
+
+def test_a_run_trains_with_the_pre_tokenizer_that_is_set(crawl: Path, tmp_path: Path) -> None:
+    changes = ("tokenize.vocabulary_size=400", "tokenize.pre_tokenizer=llama3")
+    manifest = ran(crawl, tmp_path / "out", *changes, workers=1)
+    config = json.loads((tmp_path / "out" / "tokenizer.json").read_text())
+    assert config["model"]["ignore_merges"]
+    assert config["pre_tokenizer"]["pretokenizers"][0]["pattern"] == {"Regex": PRE_TOKENIZERS["llama3"].pattern}
+    assert manifest.tokenizer["engine"] == "gigatoken"
+    texts = {row["id"]: row["input_ids"] for row in rows(tmp_path / "out")}
+    tokenizer = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
+    assert tokenizer.decode(texts["d7"]) == prose(7)
 
 
 @pytest.mark.parametrize("trained", [False, True])

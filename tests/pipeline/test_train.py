@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -214,6 +216,17 @@ def test_what_was_trained_is_read_by_gigatoken_and_gives_back_held_out_text(bili
     assert [tokenizer.decode(text) for text in ids] == texts
 
 
+def test_the_commands_that_the_guide_shows_can_be_given(bilingual: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tokenizers.md").read_text("utf-8")
+    command = cli.commands["tokenizer"].commands["train"]  # type: ignore[attr-defined]
+    shown = [shlex.split(line)[3:] for line in page.splitlines() if line.startswith("corpusmill tokenizer train")]
+    assert len(shown) == 4
+    for arguments in shown:
+        command.make_context("train", arguments)
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert set(re.findall(r"`(--[a-z-]+)", page)) <= known
+
+
 def test_errors_name_the_way_out(tmp_path: Path) -> None:
     crawl = write(tmp_path / "a.jsonl", documents(30))
     empty = write(tmp_path / "empty.jsonl", [{"id": "d", "text": ""}])
@@ -272,3 +285,13 @@ def test_work_is_shown_as_lines_where_there_is_no_terminal(monkeypatch: pytest.M
     with open_work(Log(said.append), "reading", 10, quiet=True) as done:
         done(5)
     assert len(said) == 1
+
+
+def test_work_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("corpusmill.display._on_terminal", lambda _: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes anything for a terminal then
+    with open_work(Log(lambda _: None), "reading", 4) as done:
+        done(1)
+    shown = capsys.readouterr()
+    assert "reading" in shown.err
+    assert shown.out == ""
