@@ -53,11 +53,11 @@ class TextSample:
                 self._forget()
                 self._enough = self._bytes * 3 // 2 + _SPARE_BYTES
 
-    def texts(self) -> dict[str, list[str]]:
-        """Return the texts of each group, in the order of their numbers: enough for its target, the last may go over."""
+    def texts(self) -> dict[str, list[bytes]]:
+        """Return the texts of each group as UTF-8, in the order of their numbers: enough for its target, the last may go over."""
         self._forget()
         targets = self._targets(self.seen)
-        taken: dict[str, list[str]] = {}
+        taken: dict[str, list[bytes]] = {}
         for group in sorted(self._held):
             left = targets[group]
             taken[group] = []
@@ -65,7 +65,7 @@ class TextSample:
                 if left <= 0:
                     break
                 left -= len(data)
-                taken[group].append(data.decode())
+                taken[group].append(data)
         return taken
 
     def _forget(self) -> None:

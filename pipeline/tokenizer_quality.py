@@ -74,9 +74,11 @@ class LanguageFit(msgspec.Struct, kw_only=True):
 
 
 def measure_fit(
-    texts: Mapping[str, Sequence[str]], tokenizers: Mapping[str, Any], done: Callable[[int], Any] = lambda _: None
+    texts: Mapping[str, Sequence[str | bytes]],
+    tokenizers: Mapping[str, Any],
+    done: Callable[[int], Any] = lambda _: None,
 ) -> list[LanguageFit]:
-    """Return what each of *tokenizers*, by name, makes of the *texts* of each language, by language and then for all.
+    """Return what each of *tokenizers*, by name, makes of the *texts* (bytes are UTF-8), by language and then for all.
 
     *done* is told how many bytes a tokenizer has encoded.
 

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -133,33 +133,13 @@ def train(
         RecipeError: there is no text, a file to compare is no tokenizer, or languages are to be balanced and none is measured.
 
     """
-    stages = [stage for stage in recipe.stages if not isinstance(stage, Tokenize | Pack)]
-    if sampling.language_exponent < 1 and not any("language" in stage.added_columns().names for stage in stages):
-        raise RecipeError(
-            f"--language-exponent needs to know languages, and no stage of the recipe {recipe.name!r} measures them: "
-            'add a [[stage]] with kind = "filter_language", or take --recipe web'
-        )
     name = str(output)
     others = {given if given != name else f"{given} (before)": Tokenize(tokenizer=given).load() for given in compare}
-    files = discover(inputs, recipe.input).files
-    size = parse_size(settings.sample_size)
-    share = _read_share(recipe, sampling, sum(file.size for file in files), size)
-    if share < recipe.input.sample_share:
-        say(f"taking {share:.2g} of the documents, enough for {settings.sample_size}; --read-share 1 takes all", "info")
-    sample = TextSample(lambda seen: balanced(seen, size, sampling.language_exponent))
-    held_out = TextSample(lambda seen: dict.fromkeys(seen, float(parse_size(sampling.held_out_size))))
-    with work("reading", sum(file.size for file in files)) as done:
-        for batch in Pipeline(stages).batches(_batches(recipe, files, share, done)):
-            _draw(batch, recipe.seed, sampling.held_out_share, sample, held_out)
-    texts = sample.texts()
-    if not texts:
-        raise RecipeError(
-            f"there is no text to train on in {', '.join(inputs)}"
-            + ("; all of it is held out: set --held-out-share 0" if held_out.seen else "")
-        )
-    counts = {language: (len(given), sum(len(text.encode()) for text in given)) for language, given in texts.items()}
-    _say_sample(counts, sum(sample.seen.values()), size, share, say)
-    tokenizer = train_tokenizer((text for language in texts for text in texts[language]), settings)
+    drawn = _read(recipe, inputs, parse_size(settings.sample_size), sampling, say, work)
+    texts = drawn.sample.texts()
+    counts = {language: (len(given), sum(map(len, given))) for language, given in texts.items()}
+    _say_sample(counts, drawn, parse_size(settings.sample_size), say)
+    tokenizer = train_tokenizer((text.decode() for given in texts.values() for text in given), settings)
     with write_atomically(output) as temporary:
         tokenizer.save(str(temporary))
     if tokenizer.get_vocab_size() < settings.vocabulary_size:
@@ -169,15 +149,11 @@ def train(
             "warning",
         )
     tokenizers = {name: load_tokenizer(name), **others}
-    measured = held_out.texts()
-    with work(
-        "measuring", len(tokenizers) * sum(len(text.encode()) for given in measured.values() for text in given)
-    ) as done:
+    measured = drawn.held_out.texts()
+    with work("measuring", len(tokenizers) * sum(len(text) for given in measured.values() for text in given)) as done:
         fits = measure_fit(measured, tokenizers, done) if measured else []
     if not fits and sampling.held_out_share:
-        say(
-            "no document was held out, so nothing is measured; raise --held-out-share or give more documents", "warning"
-        )
+        say("no document was held out, so nothing is measured; raise --held-out-share or give more text", "warning")
     trained = Trained(
         path=output,
         settings=settings,
@@ -185,13 +161,50 @@ def train(
         sampling=sampling,
         entries={name: given.get_vocab_size() for name, given in tokenizers.items()},
         sample=counts,
-        read_share=share,
+        read_share=drawn.share,
         fits=fits,
     )
     if report is not None:
         with write_atomically(report) as temporary:
             temporary.write_text(json.dumps(trained.plain(), indent=2, ensure_ascii=False) + "\n", "utf-8")
     return trained
+
+
+class _Drawn(NamedTuple):
+    """What was drawn of the inputs, and the share of documents that was looked at."""
+
+    sample: TextSample
+    held_out: TextSample
+    share: float
+
+
+def _read(recipe: Recipe, inputs: Sequence[str], size: int, sampling: Sampling, say: Say, work: Work) -> _Drawn:
+    """Take the documents of *inputs* through the stages of *recipe* and draw from them."""
+    stages = [stage for stage in recipe.stages if not isinstance(stage, Tokenize | Pack)]
+    if sampling.language_exponent < 1 and not any("language" in stage.added_columns().names for stage in stages):
+        raise RecipeError(
+            f"--language-exponent needs to know languages, and no stage of the recipe {recipe.name!r} measures them: "
+            'add a [[stage]] with kind = "filter_language", or take --recipe web'
+        )
+    files = discover(inputs, recipe.input).files
+    stored, measured = sum(file.size for file in files), float(parse_size(sampling.held_out_size))
+    share = _read_share(recipe, sampling, stored, size)
+    if share < recipe.input.sample_share:
+        say(f"taking {share:.2g} of the documents, enough for {readable_size(size)}; --read-share 1 takes all", "info")
+    drawn = _Drawn(
+        TextSample(lambda seen: balanced(seen, size, sampling.language_exponent)),
+        TextSample(lambda seen: dict.fromkeys(seen, measured)),
+        share,
+    )
+    with work("reading", stored) as done:
+        for batch in Pipeline(stages).batches(_batches(recipe, files, share, done)):
+            _draw(batch, recipe.seed, sampling.held_out_share, drawn)
+    if not drawn.sample.seen:
+        raise RecipeError(
+            f"there is no text to train on in {', '.join(inputs)}"
+            + ("; all of it is held out: set --held-out-share 0" if drawn.held_out.seen else "")
+        )
+    return drawn
 
 
 def _read_share(recipe: Recipe, sampling: Sampling, stored: int, size: int) -> float:
@@ -221,24 +234,25 @@ def _batches(
         done(left)
 
 
-def _draw(batch: pa.RecordBatch, seed: int, held_out_share: float, sample: TextSample, held_out: TextSample) -> None:
+def _draw(batch: pa.RecordBatch, seed: int, held_out_share: float, drawn: _Drawn) -> None:
     """Put each document of *batch* into one of the two samples."""
     names = batch.schema.names
     languages = batch.column("language").to_pylist() if "language" in names else [ALL] * batch.num_rows
     columns = (batch.column("id").to_pylist(), batch.column("text").to_pylist(), languages)
     for id_, text, language in zip(*columns, strict=True):
-        drawn, order = held_out_draws(id_)
+        place, order = held_out_draws(id_)
         group = language or _UNKNOWN_LANGUAGE
-        if drawn < held_out_share:
-            held_out.add(group, order, text or "")
+        if place < held_out_share:
+            drawn.held_out.add(group, order, text or "")
         else:
-            sample.add(group, training_draw(id_, seed), text or "")
+            drawn.sample.add(group, training_draw(id_, seed), text or "")
 
 
-def _say_sample(counts: dict[str, tuple[int, int]], seen: int, size: int, share: float, say: Say) -> None:
+def _say_sample(counts: dict[str, tuple[int, int]], drawn: _Drawn, size: int, say: Say) -> None:
     """Say what the tokenizer is trained on."""
     documents, taken = (sum(count[place] for count in counts.values()) for place in (0, 1))
+    seen = sum(drawn.sample.seen.values())
     languages = "" if set(counts) == {ALL} else f" in {len(counts)} languages"
     say(f"training on {readable_size(taken)} of {readable_size(seen)}: {documents:,} documents{languages}", "info")
-    if seen < size and share < 1:
-        say(f"that is less than the sample of {readable_size(size)}; raise --read-share above {share:.2g}", "warning")
+    if seen < size and drawn.share < 1:
+        say(f"that is less than {readable_size(size)}; raise --read-share above {drawn.share:.2g}", "warning")

@@ -84,6 +84,7 @@ def test_a_run_trains_with_the_pre_tokenizer_that_is_set(crawl: Path, tmp_path: 
     config = json.loads((tmp_path / "out" / "tokenizer.json").read_text())
     assert config["model"]["ignore_merges"]
     assert config["pre_tokenizer"]["pretokenizers"][0]["pattern"] == {"Regex": PRE_TOKENIZERS["llama3"].pattern}
+    assert manifest.tokenizer is not None
     assert manifest.tokenizer["engine"] == "gigatoken"
     texts = {row["id"]: row["input_ids"] for row in rows(tmp_path / "out")}
     tokenizer = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
