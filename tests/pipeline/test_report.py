@@ -78,7 +78,13 @@ def test_the_report_says_what_the_tokens_train(tmp_path: Path) -> None:
 
 
 def test_tokens_are_told_by_group_and_source_of_the_mixture_and_names_are_escaped(tmp_path: Path) -> None:
-    told = {"toxicity_seen": 0, "toxicity_drop_rate": None, "toxicity_dropped": 0, "pii_seen": 0, "pii_documents": 0}
+    told: dict[str, Any] = {
+        "toxicity_seen": 0,
+        "toxicity_drop_rate": None,
+        "toxicity_dropped": 0,
+        "pii_seen": 0,
+        "pii_documents": 0,
+    }
     told |= {"pii_document_rate": None, "redactions": 0, "redactions_per_document": None}
     groups = [
         GroupRates(name=name, documents=n, unique_tokens=n * 10, tokens=n * 20, **told)
