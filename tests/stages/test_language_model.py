@@ -236,7 +236,7 @@ def test_every_state_leads_where_py3langid_has_it() -> None:
         else:
             base = packed >> 17
             own = int(model.exceptions[base + byte])
-            packed = own & (1 << 40) - 1 if own >> 40 == base else int(model.usual[before << 8 | byte])
+            packed = own & (1 << 40) - 1 if own >> 40 == base else int(~model.usual[before << 8 | byte])
         before = byte
         pairs.setdefault(known.tk_output[state], set()).add(packed & 0x1FFFF)
     assert all(len(found) == 1 for found in pairs.values())
