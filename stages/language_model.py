@@ -50,7 +50,7 @@ class LanguageModel(NamedTuple):
     exceptions: npt.NDArray[np.uint64]
     """At base + byte, `base << 40 | state` where a row has an entry of its own."""
     usual: npt.NDArray[np.uint64]
-    """By the last two bytes, the state where a row has none. A state is `base << 17 | feature`."""
+    """By the last two bytes, the state where a row has none, inverted (see the kernel). A state is `base << 17 | feature`."""
     rows: npt.NDArray[np.uint32]
     """Where the weights of each feature begin, and where the last ones end."""
     weights: npt.NDArray[np.uint16]
@@ -159,4 +159,4 @@ def _automaton(
     depth, (queue, suffix) = np.full(len(row_of), -1), np.zeros((2, len(row_of)), np.int64)
     depth[0] = 0
     memory = memory_of(row_of, next_states, queue, depth, suffix)
-    return memory if memory > 0 else _WHOLE_TEXT, state(after_one), exceptions, state(after_two).ravel()
+    return memory if memory > 0 else _WHOLE_TEXT, state(after_one), exceptions, ~state(after_two).ravel()

@@ -78,7 +78,10 @@ def samples(texts: TextBuffers, maximum_characters: int) -> Iterator[Samples]:
 
     known = characters()
     codes = np.empty(maximum_characters + 4, np.uint32)  # two blanks, and room for two where bytes are not UTF-8
-    rooms = np.minimum(3 * (texts.ends - texts.starts), 4 * len(codes)) + 4
+    apart = np.empty(4 * len(codes), np.uint32)
+    rooms = (
+        np.minimum(3 * (texts.ends - texts.starts), 12 * len(codes)) + 4
+    )  # a normal form is three times as long at most
     before = np.append(0, np.cumsum(rooms))
     first, count = 0, len(rooms)
     while first < count:
@@ -87,7 +90,16 @@ def samples(texts: TextBuffers, maximum_characters: int) -> Iterator[Samples]:
         states = np.empty(last - first, np.uint8)
         part = np.s_[first:last]
         prepare(
-            texts.data, texts.starts[part], texts.ends[part], maximum_characters, *known, codes, data, bounds, states
+            texts.data,
+            texts.starts[part],
+            texts.ends[part],
+            maximum_characters,
+            *known,
+            codes,
+            apart,
+            data,
+            bounds,
+            states,
         )
         yield Samples(first, data, bounds, states)
         first = last

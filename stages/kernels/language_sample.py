@@ -1,8 +1,8 @@
 """What of each text a language model is shown: samples without addresses, lower-cased where they shout, as UTF-8.
 
 A text goes through as code points, because addresses, case and normalization are matters of characters and because 900 of them
-fit the processor's nearest cache. Some texts are left to Python (`BY_PYTHON`): those whose normal form differs or may differ,
-and capitals whose lower case depends on their neighbours (Greek sigma). That is 3 of 100 real texts.
+fit the processor's nearest cache. Some texts are left to Python (`BY_PYTHON`): capitals whose lower case depends on their
+neighbours (Greek sigma), and stacks of marks: none of 6,433 real texts.
 
 Python did all of it in 60 µs a text, three times what the rest of identifying its language takes now.
 """
@@ -14,39 +14,30 @@ from typing import Any
 import numpy as np
 
 from corpusmill.stages.kernels import bare_kernel, inlined, inner
+from corpusmill.stages.kernels.language_normal_form import CLASS, COMPOSES, UNSTABLE, is_normal, normalized, traits_of
 from corpusmill.stages.kernels.text import decode, encode
 
 __all__ = [
     "ALPHABETIC",
     "BY_PYTHON",
-    "COMPOSED",
-    "COMPOSES",
     "IRREGULAR",
     "LOWER",
     "NO_LETTERS",
     "READY",
     "SPACE",
-    "UNSTABLE",
     "UPPER",
     "prepare",
 ]
 
-UPPER, LOWER, ALPHABETIC, SPACE, UNSTABLE, COMPOSES, COMPOSED, IRREGULAR = 1, 2, 4, 8, 16, 32, 64, 128
-"""What a character may be, as `str` has it; UNSTABLE: normalization (NFC) changes it; COMPOSES: with one before it, perhaps;
-COMPOSED: of others, canonically; IRREGULAR: in lower case it is not one character whatever stands beside it. Above these eight
-bits: its combining class."""
-_CLASS = np.uint64(8)
+UPPER, LOWER, ALPHABETIC, SPACE, IRREGULAR = 1, 2, 4, 8, 128
+"""What a character may be, as `str` has it; IRREGULAR: in lower case it is not one character whatever stands beside it. The
+other bits are in kernels/language_normal_form.py."""
 READY, NO_LETTERS, BY_PYTHON = 0, 1, 2
 
 _0, _1, _3, _7, _127 = (np.uint64(number) for number in (0, 1, 3, 7, 127))
 _BLANK, _AT, _DOT, _SLASH, _COLON = (np.uint32(ord(sign)) for sign in " @./:")
 _H, _T, _P, _S, _W = (np.uint32(ord(letter)) for letter in "htpsw")
 _BEFORE_AT, _AFTER_AT = np.uint64(64), np.uint64(255)
-
-
-@inlined
-def _traits(code: np.uint32, page_of: Any, pages: Any) -> np.uint32:
-    return pages[page_of[np.uint64(code) >> _7], np.uint64(code) & _127]
 
 
 @inner
@@ -127,7 +118,7 @@ def _may_hold_address(codes: Any, count: np.uint64) -> bool:
 
 @inlined
 def _is_solid(code: np.uint32, page_of: Any, pages: Any) -> bool:
-    return _traits(code, page_of, pages) & np.uint32(SPACE) == np.uint32(0)
+    return traits_of(code, page_of, pages) & np.uint32(SPACE) == np.uint32(0)
 
 
 @inner
@@ -212,28 +203,15 @@ def _lowered(codes: Any, count: np.uint64, page_of: Any, lower: Any) -> None:
 
 
 @inner
-def _is_normal(codes: Any, count: np.uint64, page_of: Any, pages: Any, pairs: Any) -> bool:
-    """Return whether normalization (NFC) is sure to leave the text as it is.
-
-    It is, if no character changes of itself, marks are in order, and none that could compose can: it would with the character
-    before it, or with one further on the left if that is a mark, or by changing places with marks that are part of it.
-    """
-    before, last = np.uint32(0), np.uint32(0)
+def _encoded(codes: Any, count: np.uint64, out: Any, to: np.uint64) -> np.uint64:
+    """Write the *count* first of *codes* to *out* from *to* on, as UTF-8, and return where they end."""
     for at in range(count):
-        code = codes[at]
-        traits = _traits(code, page_of, pages)
-        order = traits >> np.uint32(_CLASS)
-        if traits & np.uint32(UNSTABLE) or (order and order < last):
-            return False
-        if traits & np.uint32(COMPOSES):
-            if last or (order and _traits(before, page_of, pages) & np.uint32(COMPOSED)):
-                return False
-            pair = (np.uint64(before) << np.uint64(21)) | np.uint64(code)
-            found = np.searchsorted(pairs, pair)
-            if found < pairs.size and pairs[found] == pair:
-                return False
-        before, last = code, order
-    return True
+        if codes[at] < np.uint32(128):
+            out[to] = codes[at]
+            to += _1
+        else:
+            to = encode(np.uint64(codes[at]), out, to)
+    return to
 
 
 @bare_kernel
@@ -246,16 +224,21 @@ def prepare(
     pages: Any,
     lower: Any,
     pairs: Any,
+    compounds: Any,
+    wholes: Any,
+    part_bounds: Any,
+    parts: Any,
     codes: Any,
+    apart: Any,
     out: Any,
     bounds: Any,
     states: Any,
 ) -> None:
     """Write what the model is to be shown of each text to *out*, where it ends to *bounds* and READY or why not to *states*.
 
-    *pages[page_of[code >> 7], code & 127]* says what a character is, *lower* in the same way how far its lower case is, and
-    *pairs* are the sorted `first << 21 | second` of characters that compose. *codes* has room for a sample and two more, *out*
-    for three bytes a byte of the texts or four a character of their samples, whichever is less, and four more a text.
+    The tables from *page_of* to *parts* are those of `language_characters.Characters`. *codes* has room for a sample and two
+    more, *apart* for four times as many, *out* for three bytes a byte of the texts or twelve a character of their samples,
+    whichever is less, and four more a text.
     """
     to = np.uint64(0)
     bounds[0] = 0
@@ -265,7 +248,7 @@ def prepare(
             count = _without_addresses(codes, count, page_of, pages)
         upper, small, any_of = np.uint64(0), np.uint64(0), np.uint32(0)
         for at in range(count):
-            traits = _traits(codes[at], page_of, pages)
+            traits = traits_of(codes[at], page_of, pages)
             upper += np.uint64(traits & np.uint32(UPPER))
             small += np.uint64(traits & np.uint32(LOWER))
             any_of |= traits
@@ -276,15 +259,12 @@ def prepare(
             else:
                 _lowered(codes, count, page_of, lower)
                 any_of = np.uint32(UNSTABLE)  # has to be looked at again
-        marked = any_of & np.uint32(UNSTABLE | COMPOSES) or any_of >> np.uint32(_CLASS)
-        if state == READY and marked and not _is_normal(codes, count, page_of, pages, pairs):
-            state = BY_PYTHON
-        if state == READY:
-            for at in range(count):
-                if codes[at] < np.uint32(128):
-                    out[to] = codes[at]
-                    to += _1
-                else:
-                    to = encode(np.uint64(codes[at]), out, to)
+        marked = any_of & np.uint32(UNSTABLE | COMPOSES) or any_of >> np.uint32(CLASS)
+        if state == READY and marked and not is_normal(codes, count, page_of, pages, pairs):
+            count = normalized(codes, count, page_of, pages, pairs, compounds, wholes, part_bounds, parts, apart)
+            to = _encoded(apart, count, out, to)
+            state = READY if count else BY_PYTHON
+        elif state == READY:
+            to = _encoded(codes, count, out, to)
         states[text] = state
         bounds[text + 1] = to

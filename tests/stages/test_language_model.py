@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from corpusmill.schemas import StageError
 from corpusmill.stages.kernels.language_packing import place_rows
 from corpusmill.stages.kernels.language_sample import BY_PYTHON, NO_LETTERS
+from corpusmill.stages.language_characters import characters
 from corpusmill.stages.language_engines import best_two, engine_for, names_of
 from corpusmill.stages.language_model import language_model
 from corpusmill.stages.language_samples import prepared, sample, samples
@@ -113,7 +115,55 @@ def test_a_model_that_does_not_fit_is_a_clear_error(monkeypatch: pytest.MonkeyPa
 def test_few_texts_are_left_to_python() -> None:
     plain = ["Plain text.", "ВОДА", "CRÈME", "Tiếng Việt", "বাংলা ভাষা", "हिंदी", "ภาษาไทย", "한국어", "中文", "தமிழ் மொழி"]
     assert None not in shown(plain, 900)
-    assert shown(["e\u0301", "ΣΟΦΟΣ", "İSTANBUL", "a\u0327\u0301", "\u1100\u1161"], 900) == [None] * 5
+    texts = [
+        "e\u0301",
+        "a\u0301\u0327",
+        "\u0958",
+        "\u1100\u1161\u11a8 \uac00\u11a8",
+        "a\u2126",
+        "\u0344a",
+        "a" + "\u0301" * 30,
+    ]
+    assert shown(texts, 900) == [unicodedata.normalize("NFC", text) for text in texts]
+    assert shown(["ΣΟΦΟΣ", "İSTANBUL", "a" + "\u0301\u0316" * 16], 900) == [None] * 3
+
+
+def test_normal_forms_are_those_of_plain_python() -> None:
+    """Text of nothing but characters that normalization has to do with, from all of Unicode."""
+    draw, known = random.Random(6), characters()
+    taking_part = sorted(
+        {
+            *known.wholes.tolist(),
+            *known.parts.tolist(),
+            *range(0x10FB, 0x1205),
+            *(0xAC00 + 7 * step for step in range(300)),
+        }
+    )
+    marks = [code for code in range(0x20000) if unicodedata.combining(chr(code))]
+    texts = []
+    for _ in range(8_000):
+        few = draw.choices(taking_part, k=6) + draw.choices(marks, k=draw.randint(0, 6)) + [0x61, 0x20]
+        texts.append("a" + "".join(map(chr, draw.choices(few, k=draw.randint(1, 25)))))
+    # All that is composed or taken apart, as it is, apart, and with a mark between.
+    for code in known.wholes.tolist():
+        apart = unicodedata.normalize("NFD", chr(code))
+        texts += [
+            f"a{chr(code)}",
+            f"a{apart}",
+            f"a{apart[0]}\u0334{apart[1:]}",
+            f"a{apart}\u0301",
+            f"a{apart[0]}b{apart[1:]}",
+        ]
+    texts += [f"a{chr(first)}{chr(second)}" for first in range(0x10FF, 0x1114) for second in range(0x1160, 0x1177)]
+    texts += [
+        f"a{chr(first)}{chr(second)}" for first in (0xABFF, 0xAC00, 0xAC01, 0xD788) for second in range(0x11A6, 0x11C4)
+    ]
+    texts = [
+        text for text in texts if prepared(text) == unicodedata.normalize("NFC", text)
+    ]  # without those in capitals
+    assert len(texts) > 15_000
+    for text, found in zip(texts, shown(texts, 900), strict=True):
+        assert found == unicodedata.normalize("NFC", text), ascii(text)
 
 
 def test_answers_are_those_of_py3langid() -> None:
@@ -186,7 +236,7 @@ def test_every_state_leads_where_py3langid_has_it() -> None:
         else:
             base = packed >> 17
             own = int(model.exceptions[base + byte])
-            packed = own & (1 << 40) - 1 if own >> 40 == base else int(model.usual[before << 8 | byte])
+            packed = own & (1 << 40) - 1 if own >> 40 == base else int(~model.usual[before << 8 | byte])
         before = byte
         pairs.setdefault(known.tk_output[state], set()).add(packed & 0x1FFFF)
     assert all(len(found) == 1 for found in pairs.values())
