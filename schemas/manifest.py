@@ -337,7 +337,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     unique_tokens: int = 0
     """`tokens` without the repeats of a mixture."""
     packing: dict[str, int] | None = None
-    """Of packed shards: `rows`, `sequence_length`, `padding` (tokens added) and `cropped` (tokens of kept documents that are in no
-    row, which must be 0)."""
+    """Of packed shards: `rows`, `sequence_length`, `padding` (tokens added) and `cropped` (tokens of kept documents that are in
+    no row, which must be 0)."""
     mixture: list[MixtureShares] = msgspec.field(default_factory=list)
     """By table of the mixture: what was asked for and what came."""
