@@ -2,7 +2,7 @@
 
     python benchmarks/stages.py texts texts.parquet FILE.jsonl.gz…      # texts to measure on, from the field `text` or `gold`
     python benchmarks/stages.py make environments/                      # peers, each in an environment of its own
-    python benchmarks/stages.py speed environments/ texts.parquet       # a table per stage; --only language
+    python benchmarks/stages.py speed environments/ texts.parquet       # a table per stage; --only language --kind clean
 
 Every system is a process on one core, and systems take turns (A B C, A B C, …), because a machine drifts: ratios are taken within
 a round and the median of the ratios is shown. MB are UTF-8 bytes, time is CPU time. What a first call takes is shown with kernels
@@ -74,10 +74,12 @@ def cold(name: str, system: str, kind: str, texts: Path, core: int) -> float:
     return float(run["making"] + run["first_call"])
 
 
-def table(name: str, folder: Path, texts: Path, rounds: int, core: int) -> Iterator[str]:
-    """Yield the tables of one module, as Markdown."""
+def table(name: str, only: str, folder: Path, texts: Path, rounds: int, core: int) -> Iterator[str]:
+    """Yield the tables of one module, as Markdown, of the kinds of texts with *only* in their name."""
     module = importlib.import_module(name)
     for kind in module.KINDS:
+        if only not in kind:
+            continue
         results = measured(name, kind, folder, texts, rounds, core)
         reference = results[module.REFERENCE]
         yield f"\n### {name.removeprefix('stages_')}: {kind}\n"
@@ -135,6 +137,9 @@ def main() -> None:
         one.add_argument("--only", default="", help=f"one of {', '.join(m.removeprefix('stages_') for m in _MODULES)}")
         if verb == "speed":
             one.add_argument("texts", type=Path)
+            one.add_argument(
+                "--kind", default="", help="part of the name of the kinds of texts to measure on; all if not given"
+            )
             one.add_argument("--rounds", type=int, default=5)
             one.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
     options = parser.parse_args()
@@ -147,7 +152,9 @@ def main() -> None:
         return
     print(machine())
     for name in names:
-        for line in table(name, options.environments, options.texts.absolute(), options.rounds, options.core):
+        for line in table(
+            name, options.kind, options.environments, options.texts.absolute(), options.rounds, options.core
+        ):
             print(line, flush=True)
 
 

@@ -49,6 +49,8 @@ __all__ = [
     "TellingIndex",
     "as_batch",
     "checked_setting",
+    "documents_of",
+    "replaced_texts",
     "with_columns",
 ]
 
@@ -234,7 +236,7 @@ class DocumentStage(Stage, frozen=True, kw_only=True):
             if "text" not in names and not any(name in names for name in self.reads):
                 raise RecipeError(f"{self.kind}: the table has no column 'text' (it has: {', '.join(names)})")
             busy = None if guard is None or "text" not in names else guard(text_buffers(batch.column("text")))
-            documents = _documents(batch, wanted, busy)
+            documents = documents_of(batch, wanted, busy)
             drops: list[Drop | None] = []
             for document in documents:
                 result = apply(document)
@@ -264,7 +266,7 @@ class DocumentStage(Stage, frozen=True, kw_only=True):
         added = self.added_columns().names
         for name in self.rewrites:
             old = batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows, pa.large_string())
-            columns[name] = _replaced(old, [getattr(d, name) for d in documents], busy)
+            columns[name] = replaced_texts(old, [getattr(d, name) for d in documents], busy)
         for name, type_ in self.signals.items():
             column = signal_column(name)
             if column not in added:  # of another mode of the stage than these settings
@@ -284,7 +286,7 @@ def with_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.R
     return batch
 
 
-def _documents(
+def documents_of(
     batch: pa.RecordBatch, wanted: tuple[str, ...], busy: npt.NDArray[np.bool_] | None = None
 ) -> list[Document]:
     """Return the rows of *batch*, or those that are *busy*, as documents that hold the *wanted* columns."""
@@ -334,7 +336,7 @@ def _spread(values: list[Any], busy: npt.NDArray[np.bool_] | None, idle: Any) ->
     return spread
 
 
-def _replaced(old: pa.Array, values: list[Any], busy: npt.NDArray[np.bool_] | None) -> pa.Array:
+def replaced_texts(old: pa.Array, values: list[Any], busy: npt.NDArray[np.bool_] | None) -> pa.Array:
     """Return *old* with *values* in its *busy* rows, and empty texts in place of nulls in the others."""
     if busy is None:
         return pa.array(values, old.type)

@@ -266,6 +266,14 @@ def _find_repeats() -> None:
     repeated_line_guard(1)(_text())
 
 
+def _find_unlisted() -> None:
+    from corpusmill.stages.unlisted_words import UnlistedWords, WordForm
+
+    words = UnlistedWords(WordForm("a-z", "a-z", "a-z", "|", 1, 9, 1), ["two"], (), "two".__eq__)
+    words.find(_text())
+    words.may_be_near("one")
+
+
 def _encode() -> None:
     import pyarrow as pa
 
@@ -296,6 +304,7 @@ _PARTS = {
     "quality_edit": _Part("quality_lines:edit", 1.5, _edit_lines),
     "terms": _Part("term_symbols:count_words", 3, _find_terms),
     "identifiers": _Part("identifiers:any_candidate", 3, _identify),
+    "spelling": _Part("spelling:is_near_common", 3, _find_unlisted),
     "near_sign": _Part("minhash:band_keys", 3, _sign),
     "near_index": _Part("first_wins:decide", 5, _index),
     "tokens": _Part("tokens:frame", 4, _encode),

@@ -14,25 +14,35 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
+from itertools import groupby
 from math import log10
+from operator import itemgetter
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from msgspec import Meta
 
-from corpusmill.schemas import Document, RecipeError
-from corpusmill.stages.base import Apply, DocumentStage
+from corpusmill.schemas import Document, RecipeError, signal_column, verdict_array
+from corpusmill.stages.base import Apply, BatchFunction, DocumentStage, documents_of, replaced_texts, with_columns
+from corpusmill.stages.compile_ahead import compile_ahead
 from corpusmill.stages.english_words import is_derived, spelling_variants
 from corpusmill.stages.spelling_dictionary import Candidate, Dictionary, load_dictionary
+from corpusmill.stages.text_buffers import TextBuffers, text_buffers
+from corpusmill.stages.unlisted_words import Unlisted, UnlistedWords, WordForm
 
 __all__ = ["CorrectSpelling", "spelling_variants"]
 
 # A lower-case word that stands alone: not part of a compound, contraction, path, address, tag, call or quotation.
-_NOT_BEFORE = r"[\w'’\"“‘`\-‐‑/@.#&=\\~+*<>$%^]"
-_AFTER = r"(?![\w'’\"”`\-‐‑/@=\\<>*_(\[]|[.:][\w/]|[ ]?[\[(]sic\b)"
-_CODE_LINE = re.compile(r"[{}<>=\\_|]|//|::")
+# What is said here in `re` the kernel `find_unlisted` does.
+_NOT_BEFORE = r"\w'’\"“‘`\-‐‑/@.#&=\\~+*<>$%^"
+_NOT_AFTER = r"\w'’\"”`\-‐‑/@=\\<>*_(\["
+_AFTER = rf"(?![{_NOT_AFTER}]|[.:][\w/]|[ ]?[\[(]sic\b)"
+_CODE = r"{}<>=\\_|"
+_CODE_LINE = re.compile(rf"[{_CODE}]|//|::")
 _ANY_WORD = re.compile(r"[^\W\d_]+")
 _WORD_BEFORE, _WORD_AFTER = re.compile(r"([^\W\d_]+(?:['’][^\W\d_]+)?)[ ]\Z"), re.compile(r"[ ]([^\W\d_]+)")
 _CONTEXT = 40  # characters
@@ -115,17 +125,20 @@ class CorrectSpelling(DocumentStage, frozen=True, kw_only=True):
         """Return the user's own files, if there are any."""
         return tuple(path for path in (self.dictionary, self.pairs) if path)
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The parts of `compile_ahead` that it runs."""
+        return ("spelling",)
+
     def build(self) -> Apply:
-        """Load the dictionary; raises `RecipeError` where symspellpy or the dictionary is missing."""
-        if self.language == "other" and self.dictionary is None:
-            raise RecipeError("correct_spelling.language: for another language than English, name its `dictionary`")
-        dictionary = load_dictionary(self.dictionary, self.pairs)
-        known = dictionary.words
-        letters = "a-z" if self.language == "en" else re.escape("".join(dictionary.letters))
-        shortest = min(self.minimum_length, self.minimum_corrected_length)
-        # The first letter, then what is before it: a pattern that starts with a look behind is tried at every character.
-        first = rf"[{letters}](?<!{_NOT_BEFORE}[{letters}])"
-        word = re.compile(rf"{first}[{letters}]{{{shortest - 1},{_LONGEST - 1}}}{_AFTER}")
+        """Return the stage as one of strings, without kernels: what those are measured by, in tests too.
+
+        Raises:
+            RecipeError: symspellpy or the dictionary is missing.
+
+        """
+        dictionary = self._dictionary()
+        known, word = dictionary.words, self._word(dictionary)
         common = dictionary.common(self.common_words)
         derived = lru_cache(maxsize=1 << 16)(lambda text: self.language == "en" and is_derived(text, known, common))
         corrector = _Corrector(dictionary, word, self)
@@ -141,31 +154,120 @@ class CorrectSpelling(DocumentStage, frozen=True, kw_only=True):
             rate = missed / max(total, 1)
             corrected = 0
             if unknown and self.mode == "correct" and total >= _FEWEST_WORDS and rate <= self.maximum_rate:
-                document.text, corrected = corrector.correct(document.text, unknown)
+                document.text, corrected = corrector.correct(document.text, unknown, corrector.doubtful(unknown))
             document.signals["misspelling_rate"] = rate
             document.signals["corrected"] = corrected
             return document
 
         return apply
 
+    def open(self) -> BatchFunction:
+        """Load the dictionary, and return the function for batches, which makes strings of texts with doubtful words only.
+
+        Raises:
+            RecipeError: symspellpy or the dictionary is missing.
+
+        """
+        dictionary = self._dictionary()
+        compile_ahead(*self.kernels)
+        common = dictionary.common(self.common_words)
+        form = WordForm(
+            self._letters(dictionary), _NOT_BEFORE, _NOT_AFTER, _CODE, self._shortest, _LONGEST, self.minimum_length
+        )
+        derived = partial(is_derived, known=dictionary.words, common=common) if self.language == "en" else None
+        words = UnlistedWords(form, dictionary.words, common, derived)
+        corrector = _Corrector(dictionary, self._word(dictionary), self, words.may_be_near)
+
+        def run(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.StructArray]:
+            names = batch.schema.names
+            if "text" not in names:
+                raise RecipeError(f"{self.kind}: the table has no column 'text' (it has: {', '.join(names)})")
+            texts = text_buffers(batch.column("text"))
+            unlisted = words.find(texts)
+            rates = unlisted.missed / np.maximum(unlisted.totals, 1)
+            corrected = np.zeros(batch.num_rows, np.int32)
+            edited: list[str] = []
+            if self.mode == "correct":
+                unsure = (unlisted.totals >= _FEWEST_WORDS) & (rates <= self.maximum_rate)
+                tasks = dict(_tasks(texts, unlisted, unsure, corrector))
+                busy = np.zeros(batch.num_rows, np.bool_)
+                busy[list(tasks)] = True
+                for document, (row, task) in zip(documents_of(batch, ("id", "text"), busy), tasks.items(), strict=True):
+                    text, corrected[row] = corrector.correct(document.text, *task)
+                    if corrected[row]:
+                        edited.append(text)
+            old = batch.column("text")
+            columns = {"text": replaced_texts(old, edited, corrected > 0)} if edited or old.null_count else {}
+            for name, measured in (("misspelling_rate", rates), ("corrected", corrected)):
+                columns[signal_column(name)] = pa.array(measured, self.signals[name])
+            return with_columns(batch, columns), verdict_array([None] * batch.num_rows)
+
+        return run
+
+    def _dictionary(self) -> Dictionary:
+        if self.language == "other" and self.dictionary is None:
+            raise RecipeError("correct_spelling.language: for another language than English, name its `dictionary`")
+        return load_dictionary(self.dictionary, self.pairs)
+
+    def _letters(self, dictionary: Dictionary) -> str:
+        return "a-z" if self.language == "en" else re.escape("".join(dictionary.letters))
+
+    @property
+    def _shortest(self) -> int:
+        return min(self.minimum_length, self.minimum_corrected_length)
+
+    def _word(self, dictionary: Dictionary) -> re.Pattern[str]:
+        """Return the pattern of the words that are looked at."""
+        letters = self._letters(dictionary)
+        # The first letter, then what is before it: a pattern that starts with a look behind is tried at every character.
+        first = rf"[{letters}](?<![{_NOT_BEFORE}][{letters}])"
+        return re.compile(rf"{first}[{letters}]{{{self._shortest - 1},{_LONGEST - 1}}}{_AFTER}")
+
+
+_Task = tuple[set[str], list[str]]
+"""The unknown words of a text, and those of them that may be corrected."""
+
+
+def _tasks(
+    texts: TextBuffers, unlisted: Unlisted, chosen: npt.NDArray[np.bool_], corrector: _Corrector
+) -> Iterator[tuple[int, _Task]]:
+    """Yield of the *chosen* texts those that have words which may be corrected, in order."""
+    data = texts.data.data
+    listed = chosen[unlisted.rows]
+    spans = zip(*(of[listed].tolist() for of in (unlisted.rows, unlisted.starts, unlisted.ends)), strict=True)
+    for row, words in groupby(spans, key=itemgetter(0)):
+        unknown = {str(data[start:end], "utf-8") for _, start, end in words}
+        doubtful = corrector.doubtful(unknown)
+        if doubtful:
+            yield row, (unknown, doubtful)
+
 
 class _Corrector:
     """What corrects the certain ones of the unknown words of a text."""
 
-    def __init__(self, dictionary: Dictionary, word: re.Pattern[str], settings: CorrectSpelling) -> None:
+    def __init__(
+        self,
+        dictionary: Dictionary,
+        word: re.Pattern[str],
+        settings: CorrectSpelling,
+        may_be_near: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self._dictionary, self._word = dictionary, word
         self._shortest = settings.minimum_corrected_length
         self._least_by_count = settings.minimum_length
         self._maximum_rate = settings.maximum_rate
         self._ratio = log10(settings.frequency_ratio)
         self._common = settings.common_words
+        self._may_be_near = may_be_near
+        """Whether a common word may be one edit away; to ask the dictionary takes 20 times as long."""
         self._near = lru_cache(maxsize=1 << 14)(self._candidates)
 
-    def correct(self, text: str, unknown: set[str]) -> tuple[str, int]:
-        """Return *text* with the certain ones of *unknown* replaced, and how many they were."""
-        doubtful = sorted(word for word in unknown if len(word) >= self._shortest and self._near(word))
-        if not doubtful:
-            return text, 0
+    def doubtful(self, unknown: set[str]) -> list[str]:
+        """Return those of *unknown* words for which there is a correction, certain or not."""
+        return sorted(word for word in unknown if len(word) >= self._shortest and self._near(word))
+
+    def correct(self, text: str, unknown: set[str], doubtful: list[str]) -> tuple[str, int]:
+        """Return *text* with the certain ones of *doubtful*, some of its *unknown* words, replaced, and how many they were."""
         places = self._places(text, self._only_ones(text.lower(), doubtful))
         parts, done = [], 0
         for at, word in self._in_prose(text, places, unknown):
@@ -243,6 +345,8 @@ class _Corrector:
 
     def _candidates(self, word: str) -> list[Candidate]:
         """Return what *word* may have been meant to be, if the most frequent of that can be a correction."""
+        if not self._may_be_near(word):
+            return []
         near = sorted(self._dictionary.near(word), key=lambda candidate: candidate.rank)
         return near if near and near[0].rank < self._common else []
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-__all__ = ["is_derived", "spelling_variants"]
+__all__ = ["ENDINGS", "LEAST_PART", "PREFIXES", "VARIANT_PATTERNS", "is_derived", "spelling_variants"]
 
 _ENDING = r"(?=(?:s|ed|ing|er|ers|able|ably|ful|fully|ite|ites|less|ist|ists|hood|hoods|ly|al|ally)?$)"
 
+_LITERAL = re.compile(r"(?:\(\?<=[^)]*\))?([a-z]+)(?=\(\?=|\$|$)")
+"""A pattern that has one string of letters between what stands before and after it: no need to try it without that."""
 _VARIANTS = tuple(
-    (re.compile(pattern), replacement)
+    (re.compile(pattern), replacement, literal.group(1) if (literal := _LITERAL.match(pattern)) else "")
     for pattern, replacement in (
         (f"our{_ENDING}", "or"),  # colour
         (f"or{_ENDING}", "our"),
@@ -55,44 +57,24 @@ _VARIANTS = tuple(
         (r"(?<=ag)ing$", "eing"),  # ageing
     )
 )
-_ANY_VARIANT = re.compile("|".join(f"(?:{pattern.pattern})" for pattern, _ in _VARIANTS))
+_ANY_VARIANT = re.compile("|".join(f"(?:{pattern.pattern})" for pattern, *_ in _VARIANTS))
 """Most unknown words are of other languages, and 35 substitutions on each took a seventh of the time of the stage there."""
-_PREFIXES = (
-    "anti",
-    "auto",
-    "bio",
-    "counter",
-    "cyber",
-    "eco",
-    "extra",
-    "hyper",
-    "inter",
-    "macro",
-    "mega",
-    "micro",
-    "mini",
+VARIANT_PATTERNS = tuple(
+    pattern.pattern.replace("(?<=", "(?:").replace("(?=", "(?:").replace("$", r"\Z") for pattern, *_ in _VARIANTS
 )
-_PREFIXES_SHORT = (
-    "co",
-    "de",
-    "dis",
-    "mis",
-    "non",
-    "out",
-    "over",
-    "post",
-    "pre",
-    "re",
-    "semi",
-    "sub",
-    "super",
-    "un",
-    "under",
+"""The same for `automaton`, which knows no look around: what has to stand beside a match is part of it here."""
+PREFIXES = (
+    *("anti", "auto", "bio", "counter", "cyber", "eco", "extra", "hyper", "inter", "macro", "mega", "micro", "mini"),
+    *("co", "de", "dis", "mis", "non", "out", "over", "post", "pre", "re", "semi", "sub", "super", "un", "under"),
 )
-_SUFFIXES = ("able", "esque", "ful", "ish", "ism", "ist", "less", "like", "ness", "ship", "wards", "wise")
-_DERIVED = (("er", "e"), ("ers", "e"), ("ier", "y"), ("iest", "y"), ("ily", "y"), ("iness", "y"))
+ENDINGS = (
+    *((suffix, "") for suffix in ("able", "esque", "ful", "ish", "ism", "ist", "less", "like", "ness", "ship")),
+    *((suffix, "") for suffix in ("wards", "wise")),
+    *(("er", "e"), ("ers", "e"), ("ier", "y"), ("iest", "y"), ("ily", "y"), ("iness", "y")),
+)
 """Endings, and what a word ends in that has one of them: influencers, rockiest."""
-_PART = 3  # letters that each half of a compound needs
+LEAST_PART = 3
+"""Letters that each half of a compound, and what is behind a prefix, has more than."""
 
 
 def is_derived(word: str, known: Container[str], common: Container[str]) -> bool:
@@ -102,16 +84,13 @@ def is_derived(word: str, known: Container[str], common: Container[str]) -> bool
     """
     if any(variant in known for variant in spelling_variants(word)):
         return True
-    for prefix in (*_PREFIXES, *_PREFIXES_SHORT):
-        if word.startswith(prefix) and len(word) - len(prefix) > _PART and word[len(prefix) :] in known:
+    for prefix in PREFIXES:
+        if word.startswith(prefix) and len(word) - len(prefix) > LEAST_PART and word[len(prefix) :] in known:
             return True
-    for suffix in _SUFFIXES:
-        if word.endswith(suffix) and word[: -len(suffix)] in known:
-            return True
-    for ending, base in _DERIVED:
+    for ending, base in ENDINGS:
         if word.endswith(ending) and word[: -len(ending)] + base in known:
             return True
-    return any(word[:at] in common and word[at:] in common for at in range(_PART + 1, len(word) - _PART))
+    return any(word[:at] in common and word[at:] in common for at in range(LEAST_PART + 1, len(word) - LEAST_PART))
 
 
 def spelling_variants(word: str) -> list[str]:
@@ -121,7 +100,8 @@ def spelling_variants(word: str) -> list[str]:
     (['armour'], ['ischaemic', 'ischoemic'])
     """
     may_have = _ANY_VARIANT.search(word) is not None
-    variants = [pattern.sub(replacement, word) for pattern, replacement in _VARIANTS] if may_have else []
+    tried = _VARIANTS if may_have else ()
+    variants = [pattern.sub(replacement, word) for pattern, replacement, literal in tried if literal in word]
     for at, letter in enumerate(word):
         if letter == "e":
             variants += [f"{word[:at]}ae{word[at + 1 :]}", f"{word[:at]}oe{word[at + 1 :]}"]

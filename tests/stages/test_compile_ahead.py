@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from corpusmill.recipe import load_recipe
-from corpusmill.stages import FilterQuality, StripHtml, compile_ahead
+from corpusmill.stages import CorrectSpelling, FilterQuality, StripHtml, compile_ahead
 
-STAGES = (*load_recipe("web").stages, StripHtml(output="markdown"), FilterQuality(presets=("c4",)))
+STAGES = (*load_recipe("web").stages, StripHtml(output="markdown"), FilterQuality(presets=("c4",)), CorrectSpelling())
 PARTS = sorted({name for stage in STAGES for name in stage.kernels})
 RUN = """
 import sys
@@ -33,7 +33,7 @@ event.register("numba:compile", Listener())
 
 import pyarrow as pa
 from corpusmill.recipe import load_recipe
-from corpusmill.stages import Deduplicate, FilterQuality, StripHtml, Tokenize
+from corpusmill.stages import CorrectSpelling, Deduplicate, FilterQuality, StripHtml, Tokenize
 
 page = (
     '<html lang="en"><head><title>Bread</title><link rel="canonical" href="/bread"><script type="application/ld+json">'
@@ -56,7 +56,7 @@ texts = [
     None,
 ]
 batch = pa.record_batch({"text": pa.array(texts, pa.large_string())})
-for stage in (*load_recipe("web").stages, FilterQuality(presets=("c4",))):
+for stage in (*load_recipe("web").stages, FilterQuality(presets=("c4",)), CorrectSpelling()):
     if not isinstance(stage, StripHtml | Deduplicate | Tokenize):
         assert len(stage.judge(batch)[1]) == len(texts)
 print(*compiled)

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.schemas import Document, RecipeError
-from corpusmill.stages import correct_spelling
+from corpusmill.schemas import Document, InvalidTextError, RecipeError
+from corpusmill.stages import correct_spelling, unlisted_words
+from corpusmill.stages.base import Apply
 from corpusmill.stages.correct_spelling import CorrectSpelling, spelling_variants
+from corpusmill.stages.english_words import VARIANT_PATTERNS, is_derived
 from corpusmill.stages.spelling_dictionary import load_dictionary
+from corpusmill.stages.unlisted_words import UnlistedWords
 
 PROSE = (
     "Although several neighbours complained about the noise, everyone watched the football match until midnight, while my"
@@ -20,9 +26,23 @@ PROSE = (
 )
 
 
-@pytest.fixture(scope="module")
-def default() -> object:
-    return CorrectSpelling().build()
+def by_batches(stage: CorrectSpelling) -> Apply:
+    """Return the stage as it runs in a pipeline, for one document at a time."""
+    run = stage.open()
+
+    def apply(document: Document) -> Document:
+        out, verdicts = run(pa.record_batch({"text": pa.array([document.text], pa.large_string())}))
+        assert verdicts.to_pylist() == [None]
+        document.text = out["text"][0].as_py()
+        document.signals = {name: out[f"signals.{name}"][0].as_py() for name in CorrectSpelling.signals}
+        return document
+
+    return apply
+
+
+@pytest.fixture(scope="module", params=["strings", "batches"])
+def default(request: pytest.FixtureRequest) -> object:
+    return CorrectSpelling().build() if request.param == "strings" else by_batches(CorrectSpelling())
 
 
 def corrected(apply: object, text: str) -> tuple[str, int, float]:
@@ -116,7 +136,8 @@ def test_measuring_gives_the_same_rate_and_leaves_the_text(default: object) -> N
     text = f"{PROSE}Then definately came."
     measured = corrected(CorrectSpelling(mode="measure").build(), text)
     assert measured[:2] == (text, 0)
-    assert measured[2] == corrected(default, text)[2] > 0
+    assert measured[2] > 0
+    assert corrected(default, text)[2] == pytest.approx(measured[2])
 
 
 @pytest.mark.parametrize(
@@ -249,19 +270,17 @@ def many_slips(end: str) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize("end", [" ", "\n"])
-def test_a_text_of_doubtful_words_is_passed_over_a_few_times(
-    default: Any, end: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_text_of_doubtful_words_is_passed_over_a_few_times(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text, slips = many_slips(end)
     assert slips > 500
     monkeypatch.setattr(Read, "read", 0)
     document = Document(text=Read(text))
-    default(document)
+    _SHARED(document)
     assert document.signals["corrected"] > slips // 4
     assert Read.read < 8 * len(text)
 
 
-def test_many_words_are_looked_for_as_few_are(default: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_words_are_looked_for_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
     source = random.Random(7)
     slips = [
         "definately",
@@ -282,7 +301,7 @@ def test_many_words_are_looked_for_as_few_are(default: object, monkeypatch: pyte
     found = []
     for few in (0, 1_000_000):
         monkeypatch.setattr(correct_spelling, "_FEW", few)
-        found.append([corrected(default, text) for text in [*texts, many_slips("\n")[0]]])
+        found.append([corrected(_SHARED, text) for text in [*texts, many_slips("\n")[0]]])
     assert found[0] == found[1]
     assert sum(count for _, count, _ in found[0][:-1]) > 100
 
@@ -292,3 +311,166 @@ def test_hostile_text_is_linear(default: object, piece: str) -> None:
     # A quadratic step would take hours here: the test would not end, rather than fail.
     text = piece * (200_000 // len(piece))
     assert corrected(default, text)[0] == text
+
+
+_SLIPS = "definately becuase teh wtih recieved goverment tge accross qwxzv shoppin struct"
+_DERIVED = "rewatchable influencers rockiest bloglike carmaker colourful ischaemic skeptics ers iness counterx"
+_OTHERS = "été straße über definatelyé İx ǆ ſo ªb x² a_b x́y (sic) [sic] (sick) (sic 's .com :a .a // : :: 7 \x00"
+PIECES = [
+    *f"{PROSE} {_SLIPS} {_DERIVED} {_OTHERS}".split(" "),
+    *".,;'’\"“”-/:@#([{}<>|\\=_\n\t\u2028",
+    "\r\n",
+    "a" * 32,
+    "a" * 33,
+    "(sic",
+]
+
+
+def same_both_ways(stage: CorrectSpelling, texts: list[str | None], rows: int = 50) -> int:
+    """Compare batches with strings, and return how many words were corrected."""
+    apply, run = stage.build(), stage.open()
+    total = 0
+    for first in range(0, len(texts), rows):
+        some = texts[first : first + rows]
+        out, _ = run(pa.record_batch({"text": pa.array(some, pa.large_string())}))
+        documents = [Document(text=text or "") for text in some]
+        for document in documents:
+            apply(document)
+        assert out["text"].to_pylist() == [document.text for document in documents]
+        rates = [np.float32(document.signals["misspelling_rate"]) for document in documents]
+        assert out["signals.misspelling_rate"].to_pylist() == rates
+        counts = [document.signals["corrected"] for document in documents]
+        assert out["signals.corrected"].to_pylist() == counts
+        total += sum(counts)
+    return total
+
+
+@pytest.mark.parametrize(
+    "settings_",
+    [
+        {},
+        {"mode": "annotate", "minimum_length": 3},
+        {"maximum_rate": 1.0, "minimum_corrected_length": 6, "common_words": 500},
+    ],
+)
+def test_batches_come_out_as_strings_do(settings_: dict[str, Any]) -> None:
+    source = random.Random(11)
+    texts: list[str | None] = [None, "", "\n"]
+    weights = [40] * len(PROSE.split()) + [1] * (len(PIECES) - len(PROSE.split()))
+    for _ in range(400):
+        pieces = source.choices(PIECES, weights, k=100)
+        texts.append(PROSE + "".join(piece + " " * (source.random() < 0.95) for piece in pieces))
+    assert (same_both_ways(CorrectSpelling(**settings_), texts) > 0) == (settings_.get("mode") != "annotate")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(PIECES) | st.text(max_size=2), max_size=30).map(" ".join), min_size=1, max_size=3)
+)
+def test_any_batch_comes_out_as_strings_do(texts: list[str]) -> None:
+    out, _ = _BATCHES(
+        pa.record_batch({"text": pa.array([t.encode("utf-8", "replace") for t in texts]).cast(pa.large_string())})
+    )
+    for row, text in enumerate(out["text"].to_pylist()):
+        document = Document(text=texts[row].encode("utf-8", "replace").decode())
+        _SHARED(document)
+        assert text == document.text
+        assert out["signals.misspelling_rate"][row].as_py() == np.float32(document.signals["misspelling_rate"])
+
+
+_BATCHES = CorrectSpelling().open()
+
+
+def changed_words(count: int) -> list[str]:
+    """Return words of the dictionary with what makes other words of them, and with a letter changed."""
+    source = random.Random(5)
+    listed = [
+        word for word in load_dictionary(None, None).words if word.isascii() and word.isalpha() and len(word) < 14
+    ]
+    affixes = ["", "", "un", "re", "counter", "able", "ness", "er", "iest", "ers", "ism", "less", "ied"]
+    words = []
+    for _ in range(count):
+        word = source.choice(listed)
+        at = source.randrange(len(word))
+        ways = (
+            word + source.choice(affixes),
+            source.choice(affixes) + word,
+            word + source.choice(listed),
+            word[:at] + source.choice("aeiourslz") + word[at + 1 :],
+            word.replace("e", source.choice(("ae", "oe")), 1),
+            word.replace("s", "z"),
+            word.replace("or", "our"),
+            word[:at] + word[at + 1 :],
+        )
+        words.append(source.choice(ways))
+    return words
+
+
+def test_what_tables_rule_out_is_not_derived_and_has_no_common_neighbour() -> None:
+    dictionary = load_dictionary(None, None)
+    common = dictionary.common(20_000)
+    asked: list[str] = []
+
+    def derived(word: str) -> bool:
+        asked.append(word)
+        return is_derived(word, dictionary.words, common)
+
+    form = unlisted_words.WordForm("a-z", r"\w", r"\w", "{", 3, 32, 5)
+    finder = UnlistedWords(form, dictionary.words, common, derived)
+    words = sorted({word for word in changed_words(4000) if word not in dictionary.words and 3 <= len(word) <= 32})
+    texts = unlisted_words.text_buffers(pa.array(words, pa.large_string()))
+    unknown = set(finder.find(texts).rows.tolist())
+    assert unknown == {row for row, word in enumerate(words) if not is_derived(word, dictionary.words, common)}
+    assert 500 < len(unknown) < len(words) - 500
+    assert len(asked) < len(words)
+    again = set(finder.find(texts).rows.tolist())
+    assert again == unknown
+    near = {word: min((found.rank for found in dictionary.near(word)), default=20_000) < 20_000 for word in words[::8]}
+    assert {word: finder.may_be_near(word) for word in near} == near
+    assert 20 < sum(near.values()) < len(near) - 20
+
+
+def test_variants_are_found_by_the_automaton_where_the_patterns_find_them() -> None:
+    words = changed_words(4000)
+    patterns = [re.compile(pattern) for pattern in VARIANT_PATTERNS]
+    found = unlisted_words.found_in(
+        unlisted_words.text_buffers(pa.array(words, pa.large_string())), unlisted_words._variants()
+    )
+    assert found.tolist() == [any(pattern.search(word) for pattern in patterns) for word in words]
+    plain = {word: {v for v in spelling_variants(word) if "ae" not in v and "oe" not in v} for word in words}
+    assert all(has or not plain[word] for word, has in zip(words, found.tolist(), strict=True))
+    assert 500 < found.sum() < 3500
+
+
+def test_what_was_learned_may_be_forgotten_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unlisted_words, "_LEARNED", 40)
+    source = random.Random(2)
+    words = [*changed_words(3000), *PROSE.split() * 200]
+    assert same_both_ways(CorrectSpelling(), [" ".join(source.choices(words, k=60)) for _ in range(200)], rows=7) >= 0
+
+
+def test_batches_with_letters_of_another_language(tmp_path: Path) -> None:
+    words, pairs = tmp_path / "words.txt", tmp_path / "pairs.txt"
+    listed = {"die": 9000, "mühle": 700, "mahlt": 600, "das": 8000, "mehl": 500, "für": 9000, "alle": 800, "grün": 300}
+    words.write_text("".join(f"{word} {count}\n" for word, count in listed.items()), "utf-8")
+    pairs.write_text("das mehl 90\nmehl für 80\ndie mühle 70\n", "utf-8")
+    stage = CorrectSpelling(
+        language="other", dictionary=str(words), pairs=str(pairs), maximum_rate=1.0, minimum_length=3
+    )
+    source = random.Random(3)
+    pieces = [*listed, *listed, "mhel", "mülhe", "grnü", "éa", "füré", "“das”", "(für", "\n", "x", "//", "ß"]
+    texts: list[str | None] = [" ".join(source.choices(pieces, k=40)) for _ in range(300)]
+    assert same_both_ways(stage, texts) > 20
+    with pytest.raises(RecipeError, match="has no column 'text'"):
+        stage(pa.record_batch({"words": ["a"]}))
+
+
+def test_a_text_that_is_no_utf8_is_refused_only_where_a_string_is_made_of_it() -> None:
+    broken = pa.array(
+        [b"ab\xff definately \xe2\x82", f"{PROSE}Then definately \xff".encode("latin-1")], pa.large_binary()
+    )
+    first, second = broken.slice(0, 1).view(pa.large_string()), broken.slice(1).view(pa.large_string())
+    out, _ = _BATCHES(pa.record_batch({"text": first}))
+    assert out["text"].view(pa.large_binary()).equals(broken.slice(0, 1))
+    with pytest.raises(InvalidTextError):
+        _BATCHES(pa.record_batch({"text": second}))
