@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from corpusmill.schemas import Document, InvalidTextError, RecipeError
 from corpusmill.stages import correct_spelling, unlisted_words
+from corpusmill.stages.automaton import found_in
 from corpusmill.stages.base import Apply
 from corpusmill.stages.correct_spelling import CorrectSpelling, spelling_variants
 from corpusmill.stages.english_words import VARIANT_PATTERNS, is_derived
 from corpusmill.stages.spelling_dictionary import load_dictionary
+from corpusmill.stages.text_buffers import text_buffers
 from corpusmill.stages.unlisted_words import UnlistedWords
 
 PROSE = (
@@ -418,7 +420,7 @@ def test_what_tables_rule_out_is_not_derived_and_has_no_common_neighbour() -> No
     form = unlisted_words.WordForm("a-z", r"\w", r"\w", "{", 3, 32, 5)
     finder = UnlistedWords(form, dictionary.words, common, derived)
     words = sorted({word for word in changed_words(4000) if word not in dictionary.words and 3 <= len(word) <= 32})
-    texts = unlisted_words.text_buffers(pa.array(words, pa.large_string()))
+    texts = text_buffers(pa.array(words, pa.large_string()))
     unknown = set(finder.find(texts).rows.tolist())
     assert unknown == {row for row, word in enumerate(words) if not is_derived(word, dictionary.words, common)}
     assert 500 < len(unknown) < len(words) - 500
@@ -433,9 +435,7 @@ def test_what_tables_rule_out_is_not_derived_and_has_no_common_neighbour() -> No
 def test_variants_are_found_by_the_automaton_where_the_patterns_find_them() -> None:
     words = changed_words(4000)
     patterns = [re.compile(pattern) for pattern in VARIANT_PATTERNS]
-    found = unlisted_words.found_in(
-        unlisted_words.text_buffers(pa.array(words, pa.large_string())), unlisted_words._variants()
-    )
+    found = found_in(text_buffers(pa.array(words, pa.large_string())), unlisted_words._variants())
     assert found.tolist() == [any(pattern.search(word) for pattern in patterns) for word in words]
     plain = {word: {v for v in spelling_variants(word) if "ae" not in v and "oe" not in v} for word in words}
     assert all(has or not plain[word] for word, has in zip(words, found.tolist(), strict=True))
