@@ -28,6 +28,7 @@ _PARTICLES = re.compile("[\u0590-\u05ff\u0600-\u06ff]")
 _TWO_SCRIPTS = re.compile("[\u0370-\u052f]")  # Greek and Cyrillic
 _KANA, _HAN = re.compile("[\u3041-\u30fa]"), re.compile("[\u3400-\u9fff]")
 _ASTRAL_WORD, _ASTRAL_UNSPACED = 0xE000, 0xE001  # of the private use area, which is in no word itself
+_ACCENT = re.compile(f"[{MARKS}]")
 _MORE_ROOM = 16
 _CASED_BELOW = 0x20000
 _MARKED_ABOVE = 0xE0000  # and none between, but the last few
@@ -183,16 +184,37 @@ class TermTable:
         room = _room(data.size)
         found, odd, count, marked = kernels.find_terms(data, self.characters, self.terms, self._disguises, room)
         words = room.odd[:odd].tolist()
-        if marked or found * 2 * margin > data.size:  # windows would cover most of the text
-            return SymbolText(data, room, count, None, words)
         places, lengths, offsets = room.starts[:found].astype(np.int64), room.lengths[:found], room.offsets
-        left, right = np.maximum(places - margin, 0), np.minimum(places + lengths + margin, count)
-        columns = [offsets[at].tolist() for at in (places, places + lengths - 1, left, right)]
-        occurrences = [
-            Occurrence(first, last, begin if at else 0, end)
-            for first, last, begin, end, at in zip(*columns, left.tolist(), strict=True)
-        ]
-        return SymbolText(data, room, count, occurrences, words)
+        first, last = offsets[places], offsets[places + lengths - 1]
+        left, right = places - margin, places + lengths + margin
+        if marked:  # an accent is in no symbol, and a letter with it may be of a term
+            accents = _accents(data)
+            if accents is None:
+                return SymbolText(data, room, count, None, words)
+            places = np.searchsorted(offsets[:count], accents)
+            first, last = np.concatenate([first, accents]), np.concatenate([last, accents])
+            left, right = np.concatenate([left, places - 1 - margin]), np.concatenate([right, places + margin])
+            order = np.argsort(first, kind="stable")
+            first, last, left, right = first[order], last[order], left[order], right[order]
+        left, right = np.maximum(left, 0), np.minimum(right, count)
+        beyond = np.maximum.accumulate(right)
+        covered = int((beyond - np.maximum(left, np.append(0, beyond[:-1]))).sum()) if len(left) else 0
+        if 2 * covered > count:  # windows would cover most of the text
+            return SymbolText(data, room, count, None, words)
+        begins = np.where(left > 0, offsets[left], 0)
+        columns = [column.tolist() for column in (first, last, begins, offsets[right])]
+        return SymbolText(data, room, count, [Occurrence(*row) for row in zip(*columns, strict=True)], words)
+
+
+def _accents(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64] | None:
+    """Return where in a text in UTF-8 there are accents that NFC composes, in bytes; None if those of kana are among them.
+
+    After any other letter these are borders of words, so terms beside them count that do not cover them.
+    """
+    text = data.tobytes().decode()
+    if "\u3099" in text or "\u309a" in text:
+        return None
+    return np.flatnonzero((data & 0xC0) != 0x80)[[match.start() for match in _ACCENT.finditer(text)]]
 
 
 class WordTable:

@@ -79,6 +79,32 @@ def test_terms_are_found_as_the_automaton_finds_them(seed: int) -> None:
         assert may or not expected
 
 
+def test_a_long_text_with_a_few_accents_of_their_own_is_looked_at_around_them() -> None:
+    source = random.Random(4)
+    terms = ["café noir", "naïf*", "dura", "*ende", "żółć", "qed"]
+    matcher = TermMatcher(terms, [""] * len(terms), ["durant"])
+    plain = ["the", "of", "été", "maison", "größe", "ниже", "é", "und", "ñ"]
+    around, matches = 0, 0
+    for _ in range(300):
+        parts = source.choices(plain, k=600)
+        for at in source.sample(range(600), 3):
+            part = source.choice(terms).strip("*")
+            place = source.randrange(len(part) + 1)
+            accent = source.choice([*"\u0301\u0307\u0328\u0334", "\u0301" * 33, "\u3099"])
+            parts[at] = source.choice([unicodedata.normalize("NFD", part), part[:place] + accent + part[place:], part])
+        text = "".join(part + source.choice("    -\n") for part in parts)
+        expected = matcher.find_anywhere(text)
+        assert matcher.find(text) == expected
+        around += matcher.read(text).occurrences is not None and bool(accents_of(text))
+        matches += len(expected)
+    assert around > 100
+    assert matches > 200
+
+
+def accents_of(text: str) -> list[str]:
+    return [character for character in text if character in "\u0301\u0307\u0328\u0334\u0308"]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_words_in_letters_of_two_bytes_are_found_as_the_automaton_finds_them(seed: int) -> None:
     source = random.Random(seed)
