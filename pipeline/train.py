@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from corpusmill import __version__
 from corpusmill.discover import discover
-from corpusmill.journal import write_atomically
+from corpusmill.journal import temporary_name, write_atomically
 from corpusmill.log import Level
 from corpusmill.pipeline import Pipeline
 from corpusmill.readable import size as readable_size
@@ -33,6 +33,7 @@ from corpusmill.schemas.sizes import parse_size
 from corpusmill.stages import Pack, Tokenize
 from corpusmill.stages.tokenize import load_tokenizer, tokenizer_hash, train_tokenizer
 from corpusmill.subsets import held_out_draws, in_sample, training_draw
+from corpusmill.summary import skipped_lines
 from corpusmill.text_sample import TextSample, balanced
 from corpusmill.tokenizer_quality import ALL, LanguageFit, measure_fit
 
@@ -130,9 +131,14 @@ def train(
     It is measured on held-out documents beside the tokenizers to *compare* (files, or `bytes`); *report* gets figures as JSON.
 
     Raises:
-        RecipeError: there is no text, a file to compare is no tokenizer, or languages are to be balanced and none is measured.
+        RecipeError: there is no text, a file to compare is no tokenizer, languages are to be balanced and none is measured, or a
+            file cannot be written.
 
     """
+    if report is not None and report.resolve() == output.resolve():
+        raise RecipeError(f"the report would take the place of the tokenizer: both are to be {output}")
+    for path in (output, report) if report is not None else (output,):
+        _check_writable(path)
     name = str(output)
     others = {given if given != name else f"{given} (before)": Tokenize(tokenizer=given).load() for given in compare}
     drawn = _read(recipe, inputs, parse_size(settings.sample_size), sampling, say, work)
@@ -141,7 +147,7 @@ def train(
     _say_sample(counts, drawn, parse_size(settings.sample_size), say)
     tokenizer = train_tokenizer((text.decode() for given in texts.values() for text in given), settings)
     with write_atomically(output) as temporary:
-        tokenizer.save(str(temporary))
+        temporary.write_text(tokenizer.to_str(pretty=True), "utf-8")
     if tokenizer.get_vocab_size() < settings.vocabulary_size:
         say(
             f"the text fills {tokenizer.get_vocab_size():,} of {settings.vocabulary_size:,} entries; "
@@ -170,6 +176,17 @@ def train(
     return trained
 
 
+def _check_writable(path: Path) -> None:
+    """Find out before the work whether *path* can be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_name(path)
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be written: {error.strerror}") from None
+
+
 class _Drawn(NamedTuple):
     """What was drawn of the inputs, and the share of documents that was looked at."""
 
@@ -186,7 +203,10 @@ def _read(recipe: Recipe, inputs: Sequence[str], size: int, sampling: Sampling, 
             f"--language-exponent needs to know languages, and no stage of the recipe {recipe.name!r} measures them: "
             'add a [[stage]] with kind = "filter_language", or take --recipe web'
         )
-    files = discover(inputs, recipe.input).files
+    found = discover(inputs, recipe.input)
+    files = found.files
+    for line in (*found.messages, *(f"skipped {reason}" for reason in skipped_lines(found.skipped))):
+        say(line, "info")
     stored, measured = sum(file.size for file in files), float(parse_size(sampling.held_out_size))
     share = _read_share(recipe, sampling, stored, size)
     if share < recipe.input.sample_share:
@@ -197,7 +217,7 @@ def _read(recipe: Recipe, inputs: Sequence[str], size: int, sampling: Sampling, 
         share,
     )
     with work("reading", stored) as done:
-        for batch in Pipeline(stages).batches(_batches(recipe, files, share, done)):
+        for batch in Pipeline(stages).batches(_batches(recipe, files, share, say, done)):
             _draw(batch, recipe.seed, sampling.held_out_share, drawn)
     if not drawn.sample.seen:
         raise RecipeError(
@@ -217,13 +237,15 @@ def _read_share(recipe: Recipe, sampling: Sampling, stored: int, size: int) -> f
 
 
 def _batches(
-    recipe: Recipe, files: Sequence[InputFile], share: float, done: Callable[[int], Any]
+    recipe: Recipe, files: Sequence[InputFile], share: float, say: Say, done: Callable[[int], Any]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the documents of *files* that belong to the *share*, as batches."""
+    """Yield the documents of *files* that belong to the *share*, as batches, then *say* what could not be read."""
+    unreadable = 0
     for number, file in enumerate(files):
         left = file.size
         for item in read(Split(index=number, parts=(Part(file=file),)), recipe.input):
             if isinstance(item, Quarantined | SkippedRecord):
+                unreadable += isinstance(item, Quarantined)
                 continue
             if file.compression == "none" and file.format != "parquet":  # else nobody knows how far it has come
                 read_now = min(left, item.nbytes)
@@ -232,6 +254,8 @@ def _batches(
             ids = item.column("id").to_pylist()
             yield item.filter(pa.array([in_sample(id_, recipe.seed, share) for id_ in ids])) if share < 1 else item
         done(left)
+    if unreadable:
+        say(f"{unreadable:,} records or files could not be read; `corpusmill run` keeps the errors", "warning")
 
 
 def _draw(batch: pa.RecordBatch, seed: int, held_out_share: float, drawn: _Drawn) -> None:

@@ -248,6 +248,35 @@ def test_errors_name_the_way_out(tmp_path: Path) -> None:
     assert not output.exists()
 
 
+def test_files_that_cannot_be_written_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    crawl = write(tmp_path / "a.jsonl", documents(3))
+    output = tmp_path / "t.json"
+    said: list[str] = []
+    for given, message in [
+        (["-o", crawl / "t.json"], "t.json cannot be written: File exists"),
+        (["-o", output, "--report", crawl / "r.json"], "r.json cannot be written: File exists"),
+        (["-o", output, "--report", tmp_path / "." / "t.json"], "the report would take the place of the tokenizer"),
+    ]:
+        arguments = ["tokenizer", "train", *map(str, [crawl, *given])]
+        done = CliRunner().invoke(cli, arguments, obj=Log(said.append))
+        assert isinstance(done.exception, RecipeError), (given, done.output)
+        assert message in str(done.exception)
+    assert not said
+    assert {path.name for path in tmp_path.iterdir()} == {"a.jsonl"}
+
+
+def test_what_is_not_read_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "crawl" / "a.jsonl", documents(30))
+    with (tmp_path / "crawl" / "a.jsonl").open("a") as file:
+        file.write("{broken\n")
+    (tmp_path / "crawl" / "image.png").write_bytes(b"\x89PNG")
+    said: list[str] = []
+    settings = training_settings(PLAIN, vocabulary_size=300)
+    train(PLAIN, [str(tmp_path / "crawl")], tmp_path / "t.json", settings, say=lambda text, _: said.append(text))
+    assert any(line.startswith("skipped 1 × ") and "image.png" in line for line in said)
+    assert any(line.startswith("1 records or files could not be read") for line in said)
+
+
 def test_too_little_text_is_said(tmp_path: Path) -> None:
     said: list[str] = []
     write(tmp_path / "a.jsonl", [{"id": "d1", "text": "the mill"}])
