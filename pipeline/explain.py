@@ -98,15 +98,24 @@ def find_document(output: Path, id_: str) -> list[str]:
                 verdicts.append(f"QUARANTINED by {row['stage']}: {row['error']}")
             lines.append(f"\n{file.path}")
             lines += [f"  {name} = {_value(value)}" for name, value in row.items() if value is not None]
-    for shard in manifest.shards:
-        column = "id" if "id" in pq.read_schema(output / shard.path).names else "document_ids"
-        values = pq.read_table(output / shard.path, columns=[column])[column]
-        flat = pc.list_flatten(values) if column == "document_ids" else values
-        if pc.any(pc.equal(flat, id_)).as_py():
-            verdicts.append(f"kept in {shard.path}")
+    verdicts += [found for shard in manifest.shards for found in _in_shard(output / shard.path, shard.path, id_)]
     if not verdicts:
         raise RecipeError(f"{output} knows no document with the id {id_!r}")
     return [*(f"document {id_}: {verdict}" for verdict in verdicts), *lines]
+
+
+def _in_shard(path: Path, name: str, id_: str) -> list[str]:
+    """Return what a shard has of a document: how often it begins there, or that it only goes on there."""
+    if "id" in pq.read_schema(path).names:
+        begins = parts = pc.sum(pc.equal(pq.read_table(path, columns=["id"])["id"], id_)).as_py() or 0
+    else:
+        table = pq.read_table(path, columns=["document_ids", "document_offsets"])
+        mine = pc.equal(pc.list_flatten(table["document_ids"]), id_)
+        offsets = pc.list_flatten(table["document_offsets"]).filter(mine)
+        begins, parts = pc.sum(pc.equal(offsets, 0)).as_py() or 0, len(offsets)
+    if not parts:
+        return []
+    return [f"kept in {name}{f', {begins} times' if begins > 1 else ''}" if begins else f"goes on in {name}"]
 
 
 def _dropped(stage: str, verdict: dict[str, Any]) -> str:
