@@ -58,6 +58,8 @@ def compile_manifest(
     if mixture:
         stages.append(_as_stage(mixture, sum(record.kept for record in records if record.segment == last)))
     dropped = sum(sum(stage.dropped.values()) for stage in stages)
+    tokens = sum(shard.tokens for shard in shards)
+    repeated = sum(table.repeated_tokens for table in mixture) if tokens else 0  # without a tokenizer, characters
     return Manifest(
         documents=DocumentCounts(
             documents_in=sum(r.read + r.unreadable for r in records),
@@ -65,7 +67,7 @@ def compile_manifest(
             dropped=dropped,
             quarantined=sum(map(_quarantined, records)),
         ),
-        tokens=sum(shard.tokens for shard in shards),
+        tokens=tokens,
         stages=stages,
         shards=shards,
         files=sorted((file for r in written for file in r.files), key=lambda file: file.path),
@@ -82,7 +84,7 @@ def compile_manifest(
             for at, (start, (splits, mine)) in enumerate(zip(starts, by_batch(events), strict=True))
         ],
         fingerprints=_added({r.fingerprint: 1} for r in records if r.segment == last),
-        unique_tokens=sum(s.tokens for s in shards) - sum(table.repeated_tokens for table in mixture),
+        unique_tokens=tokens - repeated,
         packing=_packing(force, records, shards),
         mixture=mixture,
         corpus_stages={event.stage: event.facts for event in events if isinstance(event, CorpusFacts)},

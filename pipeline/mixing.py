@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.schemas import EXCERPT, REJECTS, RecipeError
+from corpusmill.schemas import EXCERPT, REJECTS, RecipeError, did_you_mean
 from corpusmill.schemas.manifest import MixtureCounts
 from corpusmill.schemas.recipe import MixtureSettings
 from corpusmill.shuffling import HASH
@@ -63,11 +63,15 @@ def lengths(rows: pa.RecordBatch | pa.Table) -> pa.Array | pa.ChunkedArray:
     return rows.column("n_tokens") if "n_tokens" in rows.schema.names else pc.utf8_length(rows.column("text"))
 
 
-def check_mixture(mixture: Sequence[MixtureSettings], columns: Collection[str], names: Sequence[str]) -> None:
-    """Refuse a table by whose sources or languages nothing can be found: *names* are those of the files, if there are any.
+def check_mixture(
+    mixture: Sequence[MixtureSettings], columns: Collection[str], codes: Collection[str], names: Sequence[str]
+) -> None:
+    """Refuse a table by whose sources or languages nothing can be found.
+
+    *codes* are all that the column `language` may hold, and *names* those of the files; empty where they are not known.
 
     Raises:
-        RecipeError: no file has such a name, or no stage makes the column `language`.
+        RecipeError: no file has such a name, no stage makes the column `language`, or it never holds such a code.
 
     """
     for table in mixture:
@@ -81,6 +85,12 @@ def check_mixture(mixture: Sequence[MixtureSettings], columns: Collection[str], 
             raise RecipeError(
                 f"mixture {table.label!r}: it names languages; the recipe needs the stage filter_language"
             )
+        for pattern in table.languages if codes else ():
+            if not any(fnmatch.fnmatchcase(code, pattern) for code in codes):
+                raise RecipeError(
+                    f"mixture {table.label!r}: filter_language gives no language like {pattern!r}"
+                    + did_you_mean(pattern, codes)
+                )
 
 
 def tables_of(batch: pa.RecordBatch, mixture: Sequence[MixtureSettings]) -> pa.Array:
@@ -134,13 +144,17 @@ def asked_tokens(mixture: Sequence[MixtureSettings], tokens: Sequence[int]) -> l
 def times_taken(mixture: Sequence[MixtureSettings], tokens: Sequence[int]) -> tuple[float, ...]:
     """Return how often the documents of each table are taken."""
     return tuple(
-        asked / there if there else min(table.epochs, 1.0)  # documents without tokens cost nothing
+        # Documents without tokens cost nothing.
+        asked / there if there else min(table.epochs, 0.0 if 0 in {table.weight, table.max_tokens} else 1.0)
         for table, asked, there in zip(mixture, asked_tokens(mixture, tokens), tokens, strict=True)
     )
 
 
 class Mixer:
-    """What one shard takes: *part* of *parts* of the range of hashes, each document as often as its table says."""
+    """What one shard takes: *part* of *parts* of the range of hashes, each document as often as its table says.
+
+    *leave_out* is given what is not taken, with so many characters of its text, or all where *excerpt* is None.
+    """
 
     def __init__(
         self,
@@ -148,12 +162,14 @@ class Mixer:
         times: Sequence[float],
         part: tuple[int, int],
         leave_out: Callable[[pa.Table], None],
+        excerpt: int | None = EXCERPT,
     ) -> None:
         self._labels = [table.label for table in mixture]
         self._times = np.array(times)
         number, parts = part
         self._begin, self._end = (_RANGE * place // parts for place in (number, number + 1))
         self._leave_out = leave_out
+        self._excerpt = excerpt
         self._counts = [MixtureCounts() for _ in mixture]
 
     def counts(self) -> dict[str, MixtureCounts]:
@@ -217,7 +233,7 @@ class Mixer:
         columns["ref"] = pa.nulls(left.num_rows, pa.string())
         there = "text" in left.schema.names
         columns["excerpt"] = (
-            pc.utf8_slice_codeunits(left.column("text"), 0, EXCERPT)
+            pc.utf8_slice_codeunits(left.column("text"), 0, self._excerpt)
             if there
             else pa.nulls(left.num_rows, pa.large_string())
         )

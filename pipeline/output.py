@@ -211,6 +211,7 @@ def _by_stage(table: Mapping[str, Any]) -> dict[str, Any]:
         for stage in table["stage"]
     ]
     rest = {key: value for key, value in table.items() if key not in {"name", "description", "source", "stage"}}
+    rest["mixture"] = {f"table {number}": value for number, value in enumerate(table.get("mixture", []), 1)}
     return rest | dict(zip(numbered([stage["kind"] for stage in stages]), stages, strict=True))
 
 

@@ -92,7 +92,10 @@ def _page(root: Path, manifest: Manifest) -> Iterator[str]:
         heads, *rows = mixture_table(manifest)
         yield "<h2>Mixture</h2>"
         yield _table([heads[0], *(f"#{head}" for head in heads[1:])], ([escape(cell) for cell in row] for row in rows))
-        yield "<p>Tokens, as often as they are in the shards. The source that is used up first decides what the others give.</p>"
+        yield "<p>Each document counts as often as it is in the shards."
+        if manifest.mixture[0].weight is not None:
+            yield " The source that is used up first decides what the others give."
+        yield "</p>"
     if manifest.languages:
         yield "<h2>Languages of kept documents</h2>"
         most = max(manifest.languages.values())

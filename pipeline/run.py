@@ -33,8 +33,9 @@ from corpusmill.report import write_report
 from corpusmill.schemas import EngineMismatchError, RecipeError
 from corpusmill.schemas.manifest import EngineDistrusted, Manifest, RunFinished
 from corpusmill.schemas.recipe import OutputSettings, Recipe
-from corpusmill.stages import Pack, StripHtml, Tokenize
+from corpusmill.stages import FilterLanguage, Pack, StripHtml, Tokenize
 from corpusmill.stages.compile_ahead import compile_ahead, not_compiled, processors
+from corpusmill.stages.language_engines import names_of
 
 __all__ = ["check_chain", "check_mixture", "library_versions", "run"]
 
@@ -223,7 +224,11 @@ def check_chain(chain: Chain, output: OutputSettings, *, processes: bool = False
 def check_mixture(recipe: Recipe, chain: Chain, found: Discovery | None) -> None:
     """Refuse a mixture of what the stages do not tell apart, or what is not among the files that were *found*."""
     columns = {field.name for field in chain.signal_fields()}
-    mixing.check_mixture(recipe.mixture, columns, [file.name for file in found.files] if found else [])
+    makers = [named.stage for named in chain.stages if "language" in named.stage.added_columns().names]
+    known = all(isinstance(stage, FilterLanguage) for stage in makers)  # what stages of others give, nobody knows
+    codes = {code for stage in makers if isinstance(stage, FilterLanguage) for code in names_of(stage.engine)}
+    names = [file.name for file in found.files] if found else []
+    mixing.check_mixture(recipe.mixture, columns, codes if known else (), names)
 
 
 def _check_pickles(named: NamedStage) -> None:

@@ -302,9 +302,11 @@ class Scheduler:
         mixture = self._engine.recipe.mixture
         by_split = [self._done[split, self._engine.last].mixture for split in self._order]
         there = [sum(tokens[number] for tokens in by_split if tokens) for number in range(len(mixture))]
-        if not sum(there):
+        if not mixture:
             return {}
         self._times = times_taken(mixture, there)
+        if not sum(there):
+            return {}
         for table, tokens in zip(mixture, there, strict=True):
             if table.weight and not tokens:
                 self._engine.progress.message(

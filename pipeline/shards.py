@@ -27,7 +27,7 @@ from corpusmill.group_rates import KeptTally
 from corpusmill.journal import file_hash, write_atomically
 from corpusmill.mixing import COPY, MIXTURE, STAGE, Mixer
 from corpusmill.parquet import RowGroupWriter, TableFile, shard_writer
-from corpusmill.schemas import REJECTS
+from corpusmill.schemas import EXCERPT, REJECTS
 from corpusmill.schemas.manifest import ShardRecord
 from corpusmill.schemas.recipe import MixtureSettings, OutputSettings
 from corpusmill.shuffling import HASH, in_order_of_hashes, mapped, part_of, with_hashes
@@ -176,7 +176,8 @@ def write_shard(job: ShardJob) -> ShardRecord:
     with ExitStack() as stack:
         temporary = stack.enter_context(write_atomically(root / job.path))
         rejects = stack.enter_context(_rejects(root, job))
-        mixer = Mixer(job.mixture, job.times, job.part, rejects.write) if job.mixture else None
+        excerpt = None if job.settings.reject_text else EXCERPT
+        mixer = Mixer(job.mixture, job.times, job.part, rejects.write, excerpt) if job.mixture else None
         writer: RowGroupWriter | None = None
         tables = _accounted(_rows(root, job, mixer), job, groups)
         for table in tables if job.pack is None else _sequences(tables, job.pack, job):

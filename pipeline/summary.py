@@ -56,9 +56,10 @@ def summary(root: Path, manifest: Manifest) -> str:
             f"tokens         {manifest.tokens:>12,}  {budget(manifest.tokens)}",
             *_unique(manifest),
             *(f"sequences      {line}" for line in packing(manifest)),
-            *(line.rstrip() for line in aligned(mixture_table(manifest))),
             *textwrap.wrap(ids_by(manifest), 110),
         ]
+    if manifest.mixture:
+        lines += [line.rstrip() for line in aligned(mixture_table(manifest))]
     if manifest.languages:
         lines.append(
             f"languages      {', '.join(f'{code} {count:,}' for code, count in list(manifest.languages.items())[:12])}"
@@ -89,9 +90,13 @@ def packing(manifest: Manifest) -> list[str]:
 
 
 def mixture_table(manifest: Manifest) -> list[list[str]]:
-    """Return a row for each table of the mixture, under one of heads: its share and tokens, as asked and as they came."""
+    """Return a row for each table of the mixture, under one of heads: its share and tokens, as asked and as they came.
+
+    Without a tokenizer they are characters.
+    """
     whole = max(sum(share.tokens for share in manifest.mixture), 1)
-    rows = [["mixture", "available", "asked", "got", "share asked", "share got", "times", "documents", "left out"]]
+    name = "mixture" if manifest.tokenizer is not None else "mixture, in characters"
+    rows = [[name, "available", "asked", "got", "share asked", "share got", "times", "documents", "left out"]]
     for share in manifest.mixture:
         unique = share.tokens - share.repeated_tokens
         rows.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -12,6 +13,9 @@ from corpusmill.schemas.inputs import InputSettings
 from corpusmill.schemas.sizes import parse_size
 
 __all__ = ["LimitSettings", "MixtureSettings", "OutputSettings", "Recipe"]
+
+
+_MOST_TABLES = 1000  # each is looked at for every batch
 
 
 class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +43,8 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     text: bool = False
     """Keep the text beside the tokens; shards grow about threefold. Without a tokenizer it is always kept."""
     reject_text: bool = False
-    """Keep the whole text of rejected documents, not only the first 500 characters."""
+    """Keep the whole text of rejected documents, not only the first 500 characters. What a mixture leaves out has tokens already,
+    and text only where `text` keeps it."""
     row_group_rows: Annotated[int, Meta(ge=1, le=1_048_576)] = 1024
     """Rows in a Parquet row group; smaller ones load faster at random, larger ones compress a little better."""
     token_encoding: Literal["byte_stream_split", "plain"] = "byte_stream_split"
@@ -92,11 +97,11 @@ class MixtureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     name of the directory (`finance/*`). `*` goes across directories."""
     languages: tuple[str, ...] = ()
     """Codes as `filter_language` gives them. With sources: documents that both name."""
-    weight: Annotated[float, Meta(ge=0)] | None = None
+    weight: Annotated[float, Meta(ge=0, le=1_000_000_000_000_000)] | None = None
     """Share of the tokens of the mixture, against the sum of all weights; each table has one, or none has. The source that is
     used up first, by its `epochs` or `max_tokens`, decides how many tokens the mixture has: the scarcer one is, the more of the
     others is left out. Let a scarce one be read several times."""
-    epochs: Annotated[float, Meta(ge=0)] = 1.0
+    epochs: Annotated[float, Meta(ge=0, le=1000)] = 1.0
     """How often each document is taken; with weights, at most so often. 0.5 takes half of them, 2.5 takes each twice and half of
     them once more, drawn by the hash of the id. Beyond 4, repeated tokens are worth far less than new ones (Muennighoff et al.
     2023)."""
@@ -128,9 +133,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         *named, rest = self.mixture
         labels = [table.label for table in self.mixture]
         weights = [table.weight for table in self.mixture]
-        twice = next((label for label in labels if labels.count(label) > 1), None)
+        twice = next((label for label, times in Counter(labels).items() if times > 1), None)
         if self.output.shuffle != "corpus":
             raise RecipeError('a mixture is made when all documents are known: it needs output.shuffle = "corpus"')
+        if len(self.mixture) > _MOST_TABLES:
+            raise RecipeError(f"mixture: {len(self.mixture):,} tables; {_MOST_TABLES:,} are the most")
         if rest.sources or rest.languages:
             raise RecipeError(
                 f"mixture {rest.label!r}: the last [[mixture]] table takes the documents that no other names, so it has neither "

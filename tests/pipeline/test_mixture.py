@@ -15,13 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusmill.audit import audit
+from corpusmill.explain import find_document
 from corpusmill.journal import Journal
 from corpusmill.mixing import asked_tokens, times_taken
 from corpusmill.recipe import load_recipe, recipe_from
 from corpusmill.run import run
-from corpusmill.schemas import RecipeError
+from corpusmill.schemas import OutputMismatchError, RecipeError
 from corpusmill.schemas.recipe import MixtureSettings, Recipe
 from corpusmill.stages import stage_from
+from corpusmill.summary import summary
 from support import prose, stop_after
 
 FINANCE = {"name": "finance", "sources": ["finance/*"]}
@@ -140,6 +142,9 @@ def test_languages_are_mixed(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="needs the stage filter_language"):
         run(recipe, [tmp_path / "crawl"], tmp_path / "out")
     stages = (stage_from({"kind": "filter_language", "keep": ["en", "de"]}, "test"), *recipe.stages)
+    mistaken = msgspec.structs.replace(mixed({"languages": ["d?", "english"]}, {}), stages=stages)
+    with pytest.raises(RecipeError, match="'d\\?': filter_language gives no language like 'english'"):
+        run(mistaken, [tmp_path / "crawl"], tmp_path / "out")
     manifest = run(msgspec.structs.replace(recipe, stages=stages), [tmp_path / "crawl"], tmp_path / "out")
     assert taken(tmp_path / "out") == {
         f"{language}-{n}": 2 if language == "de" else 1 for language in texts for n in range(10)
@@ -231,8 +236,56 @@ def test_without_a_tokenizer_characters_count(crawl: Path, tmp_path: Path) -> No
     finance, rest = manifest.mixture
     characters = sum(len(text) for text in pq.read_table(tmp_path / "out" / "shards")["text"].to_pylist())
     assert finance.tokens + rest.tokens == characters
+    assert finance.repeated_tokens == 0 < rest.left_out
     assert pq.read_table(tmp_path / "out" / "rejects")["excerpt"].null_count == 0
     assert audit(tmp_path / "out").ok
+    assert f"mixture, in characters  {'available':>9}" in summary(tmp_path / "out", manifest)
+
+
+def test_repeated_characters_are_no_tokens(crawl: Path, tmp_path: Path) -> None:
+    recipe = mixed({**FINANCE, "epochs": 2}, {})
+    manifest = run(msgspec.structs.replace(recipe, stages=recipe.stages[:-1]), [crawl], tmp_path / "out")
+    assert manifest.mixture[0].repeated_tokens > 0
+    assert (manifest.tokens, manifest.unique_tokens) == (0, 0)
+
+
+def test_documents_without_tokens_are_left_out_where_nothing_is_to_be_taken(tmp_path: Path) -> None:
+    no_weight, none, some = MixtureSettings(weight=0), MixtureSettings(max_tokens=0), MixtureSettings(epochs=0.5)
+    assert times_taken([no_weight, MixtureSettings(weight=1)], [0, 3]) == (0, 1)
+    assert times_taken([none, some, MixtureSettings(epochs=3)], [0, 0, 0]) == (0, 0.5, 1)
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"id": f"d{n}", "text": ""}) + "\n" for n in range(5)))
+    output = tmp_path / "out"
+    tables: tuple[dict[str, Any], ...] = ({"sources": ["*"], "epochs": 0}, {})
+    recipe = mixed(*tables, changes=("tokenize.append_end=false", "deduplicate.near=false"))
+    recipe = msgspec.structs.replace(recipe, stages=recipe.stages[-1:])
+    manifest = run(recipe, [tmp_path / "a.jsonl"], output)
+    assert (manifest.documents.kept, manifest.documents.dropped) == (0, 5)
+    assert manifest.mixture[0].left_out == 5
+    assert audit(output).ok
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_is_left_out_shows_its_text_as_other_rejects_do(tmp_path: Path, whole: bool) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"id": "d", "text": prose(0, 300)}) + "\n")
+    settings = ("output.text=true", f"output.reject_text={str(whole).lower()}")
+    run(mixed({"sources": ["*"], "epochs": 0}, {}, changes=settings), [tmp_path / "a.jsonl"], tmp_path / "out")
+    (excerpt,) = pq.read_table(tmp_path / "out" / "rejects")["excerpt"].to_pylist()
+    assert (len(excerpt) > 500) is whole
+    assert whole or len(excerpt) == 500
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_explain_says_how_often_a_document_is_there(tmp_path: Path, packed: bool) -> None:
+    lines = [json.dumps({"id": f"d{n}", "text": prose(n, 30)}) for n in range(2)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    run(mixed({"sources": ["*"], "epochs": 3}, {}, packed=packed), [tmp_path / "a.jsonl"], tmp_path / "out")
+    assert find_document(tmp_path / "out", "d1")[0] == "document d1: kept in shards/train-00000.parquet, 3 times"
+
+
+def test_another_mixture_is_refused_and_shown(crawl: Path, tmp_path: Path) -> None:
+    run(mixed({**FINANCE, "weight": 1}, {"weight": 3}), [crawl], tmp_path / "out")
+    with pytest.raises(OutputMismatchError, match=r"\n  mixture\.table 2\.weight: 3\.0 -> 4\.0\n"):
+        run(mixed({**FINANCE, "weight": 1}, {"weight": 4}), [crawl], tmp_path / "out")
 
 
 def test_tables_without_documents_change_no_proportions() -> None:
@@ -273,6 +326,9 @@ def test_no_source_gives_more_than_it_may(sources: list[tuple[int, float, float]
             r"\[\[mixture\]\] 1: unknown setting 'wieght'; did you mean 'weight'",
         ),
         ([{"sources": ["a/*"], "epochs": -1}, {}], r"\[\[mixture\]\] 1"),
+        ([{"sources": ["a/*"], "epochs": float("inf")}, {}], r"\[\[mixture\]\] 1: epochs: .* <= 1000"),
+        ([{"sources": ["a/*"], "weight": float("inf")}, {"weight": 1}], r"\[\[mixture\]\] 1: weight"),
+        ([*({"name": f"{n}", "sources": ["*"]} for n in range(1000)), {}], "1,001 tables; 1,000 are the most"),
     ],
 )
 def test_what_cannot_be_a_mixture_is_refused(tables: list[dict[str, Any]], message: str) -> None:
