@@ -83,6 +83,8 @@ def _page(root: Path, manifest: Manifest) -> Iterator[str]:
             ["epochs", "#tokens seen", "#parameters, at 20 tokens each"],
             ([f"{times}", f"{seen:,}", size] for times, seen, size in epochs(manifest.tokens)),
         )
+        if any(share.repeated_tokens for share in manifest.mixture):
+            yield "<p>An epoch is one pass over the shards, in which documents of the mixture are several times already.</p>"
         yield "<p>20 tokens per parameter: Hoffmann et al. 2022. Up to four epochs repeated tokens are worth about as much "
         yield "as new ones: Muennighoff et al. 2023.</p>"
         for by, groups in manifest.groups.items():

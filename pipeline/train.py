@@ -158,7 +158,7 @@ def train(
     measured = drawn.held_out.texts()
     with work("measuring", len(tokenizers) * sum(len(text) for given in measured.values() for text in given)) as done:
         fits = measure_fit(measured, tokenizers, done) if measured else []
-    if not fits and sampling.held_out_share:
+    if not fits and (sampling.held_out_share or compare):
         say("no document was held out, so nothing is measured; raise --held-out-share or give more text", "warning")
     trained = Trained(
         path=output,

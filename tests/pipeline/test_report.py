@@ -74,6 +74,7 @@ def test_the_report_says_what_the_tokens_train(tmp_path: Path) -> None:
     for times, seen, parameters in ((1, "4,000,000,000", "200 million"), (4, "16,000,000,000", "800 million")):
         assert f"<td>{times}</td><td class=number>{seen}</td><td class=number>{parameters}</td>" in page
     write_report(tmp_path, made_up())
+    assert "several times already" not in page
     assert "What these tokens train" not in (tmp_path / "report.html").read_text("utf-8")
 
 
@@ -111,6 +112,8 @@ def test_tokens_are_told_by_group_and_source_of_the_mixture_and_names_are_escape
     write_report(tmp_path, manifest)
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "100 tokens, 50 of them unique" in page
+    assert "in which documents of the mixture are several times already" in page
+    assert "used up first" in page  # there are weights
     assert "7  of 16 tokens; padded 10.714%, cropped 0 tokens" in page
     number = "<td class=number>"
     assert f"<tr><td>&lt;b&gt;</td>{number}3</td>{number}30</td>{number}60</td>{number}60.00%</td>" in page

@@ -288,9 +288,11 @@ def test_too_little_text_is_said(tmp_path: Path) -> None:
     (line,) = said
     assert line.startswith("warning: the text fills 26")
     assert "a smaller --vocabulary-size" in line
-    done = CliRunner().invoke(cli, [*arguments[:-1], "0.01"], obj=Log(said.append))
-    assert said[-1].startswith("warning: no document was held out")
-    assert len(done.stdout.splitlines()) == 1
+    for more in ([*arguments[:-1], "0.01"], [*arguments, "--compare", "bytes"]):
+        said.clear()
+        done = CliRunner().invoke(cli, more, obj=Log(said.append))
+        assert said[-1].startswith("warning: no document was held out")
+        assert len(done.stdout.splitlines()) == 1
 
 
 def test_work_is_shown_as_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
