@@ -177,7 +177,7 @@ class Mixer:
         return dict(zip(self._labels, self._counts, strict=True))
 
     def take(self, batch: pa.RecordBatch) -> Iterator[pa.Table]:
-        """Yield the rows of *batch*, which is sorted by hash, that belong into the shard, a table for each copy.
+        """Yield the rows of *batch*, which is sorted by hash, that belong into the shard, a table for each copy there is.
 
         `HASH` says where in the shard each goes, and `COPY` which copy it is.
         """
@@ -191,6 +191,8 @@ class Mixer:
                 taken = wanted > copy
                 if copy == 0:
                     self._drop(rows, tables, wanted)
+                elif not taken.any():
+                    continue  # with many epochs of a rare source, most of them
                 table = pa.Table.from_batches([rows.filter(pa.array(taken))])
                 self._count(table, tables[taken], copy)
                 keys = _mixed(hashes[first:last][taken] + np.uint64((copy + 1) * _STEP % _RANGE))

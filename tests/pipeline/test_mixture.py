@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -17,11 +18,12 @@ from hypothesis import strategies as st
 from corpusmill.audit import audit
 from corpusmill.explain import find_document
 from corpusmill.journal import Journal
-from corpusmill.mixing import asked_tokens, times_taken
+from corpusmill.mixing import MIXTURE, Mixer, asked_tokens, times_taken
 from corpusmill.recipe import load_recipe, recipe_from
 from corpusmill.run import run
 from corpusmill.schemas import OutputMismatchError, RecipeError
 from corpusmill.schemas.recipe import MixtureSettings, Recipe
+from corpusmill.shuffling import HASH
 from corpusmill.stages import stage_from
 from corpusmill.summary import summary
 from support import prose, stop_after
@@ -286,6 +288,17 @@ def test_another_mixture_is_refused_and_shown(crawl: Path, tmp_path: Path) -> No
     run(mixed({**FINANCE, "weight": 1}, {"weight": 3}), [crawl], tmp_path / "out")
     with pytest.raises(OutputMismatchError, match=r"\n  mixture\.table 2\.weight: 3\.0 -> 4\.0\n"):
         run(mixed({**FINANCE, "weight": 1}, {"weight": 4}), [crawl], tmp_path / "out")
+
+
+def test_copies_of_which_there_are_none_cost_no_tables() -> None:
+    columns = {"id": ["a", "b"], "url": [None, None], "source": ["x", "x"], "n_tokens": [3, 4]}
+    columns |= {HASH: pa.array([1 << 62, 3 << 62], pa.uint64()), MIXTURE: pa.array([1, 1], pa.uint16())}
+    mixer = Mixer((MixtureSettings(name="rare", epochs=500), MixtureSettings()), (500.0, 1.0), (0, 1), print)
+    (table,) = mixer.take(pa.record_batch(columns))
+    assert table["id"].to_pylist() == ["a", "b"]
+    mixer = Mixer((MixtureSettings(name="rare", epochs=500), MixtureSettings()), (500.0, 0.0), (0, 1), lambda _: None)
+    (table,) = mixer.take(pa.record_batch(columns))
+    assert table.num_rows == 0  # its schema is the shard's
 
 
 def test_tables_without_documents_change_no_proportions() -> None:
