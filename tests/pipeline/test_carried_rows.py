@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from corpusmill.audit import audit
 from corpusmill.chain import cut
 from corpusmill.journal import Journal
+from corpusmill.manifest import compile_manifest, write_manifest
 from corpusmill.recipe import load_recipe
 from corpusmill.run import check_chain, run
 from corpusmill.scheduler import Scheduler
@@ -188,6 +190,30 @@ def test_no_token_is_lost_and_only_the_last_row_of_a_subset_is_padded(crawl: Pat
         (s.path, s.splits) for s in sorted(shards, key=lambda shard: shard.path)
     ]
     assert sum(s.padding for s in padded.shards) > sum(s.padding for s in shards)
+
+
+def test_documents_that_begin_in_what_is_carried_are_counted_once(crawl: Path, tmp_path: Path) -> None:
+    manifest = ran(crawl, tmp_path / "out", pack=Pack(sequence_length=600, remainder="carry"))
+    assert len(manifest.shards) > 4
+    everything = manifest.groups["source"][0]
+    assert (everything.documents, everything.tokens) == (manifest.documents.kept, manifest.tokens)
+    for shard in manifest.shards:
+        assert sum(group.documents for group in shard.groups["source"].values()) == shard.documents
+
+
+def test_an_audit_fails_where_a_token_is_in_no_row(whole: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    shutil.copytree(whole, output)
+    journal = output / "state" / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    shard = next(line for line in lines if line["event"] == "shard")
+    shard["tokens"] -= 5
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    manifest = compile_manifest(Journal(journal).events)
+    assert manifest.packing is not None
+    assert manifest.packing["cropped"] == 5
+    write_manifest(output, manifest)
+    assert audit(output).problems == ["packing: 5 tokens of kept documents are in no row"]
 
 
 def test_a_document_that_straddles_is_counted_where_it_begins(whole: Path) -> None:
