@@ -85,6 +85,12 @@ class Tokenize(Stage, frozen=True, kw_only=True):
         super().__post_init__()
         parse_size(self.sample_size)
         parse_size(self.cache_memory)
+        for token in self.special_tokens if self.tokenizer == "train" else ():
+            if len(token) < 2 and token in {"", *(character for _, character in byte_characters())}:
+                raise RecipeError(
+                    f"tokenize.special_tokens: {token!r} cannot be one: entries of a character stand for bytes; "
+                    "take a longer text that is in no document, such as <|endoftext|>"
+                )
         if self.tokenizer == "train" and self.vocabulary_size < (least := 256 + len(set(self.special_tokens))):
             raise RecipeError(
                 f"tokenize.vocabulary_size: {self.vocabulary_size} entries have no room for 256 bytes and the special tokens; "

@@ -134,6 +134,14 @@ def test_a_tokenizer_of_the_default_style_is_the_one_that_it_always_was() -> Non
     )
 
 
+@pytest.mark.parametrize("token", ["", "a", "\u0143"])
+def test_a_special_token_is_no_byte(token: str) -> None:
+    with pytest.raises(RecipeError, match=r"special_tokens: .* stand for bytes"):
+        Tokenize(special_tokens=("<|endoftext|>", token))
+    assert Tokenize(tokenizer="bytes", special_tokens=(token,)).special_tokens == (token,)
+    assert Tokenize(special_tokens=("\u0144",)).special_tokens == ("\u0144",)
+
+
 def test_a_vocabulary_has_room_for_bytes_and_special_tokens() -> None:
     tokens = ("<a>", "<b>")
     with pytest.raises(
