@@ -81,7 +81,8 @@ class UnlistedWords:
         """Return whether a common word may be one edit away from *word*, which is not listed."""
         from corpusmill.stages.kernels.spelling import is_near_common
 
-        if self._letters is None:
+        # The kernel edits bytes: it would take no é for an e, and a long word that is not ASCII has more bytes than there is room.
+        if self._letters is None or not word.isascii():
             return True
         data = np.frombuffer(word.encode(), np.uint8)
         return bool(is_near_common(self._table, self._marks, data, self._letters, np.empty(_ROOM, np.uint8)))

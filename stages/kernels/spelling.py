@@ -257,7 +257,8 @@ def _is_marked(table: Any, bits: Any, room: Any, size: Any) -> Any:
 def is_near_common(table: Any, bits: Any, word: Any, letters: Any, room: Any) -> bool:
     """Return whether a common word is one insertion, deletion, substitution or swap of neighbours from the bytes of *word*.
 
-    Common words are marked in *bits* and made of *letters*, which are ASCII; *room* is for nine letters more than *word* has.
+    Common words are marked in *bits* and made of *letters*; these and *word* are ASCII. *room* is for nine letters more than
+    *word* has.
     """
     size = np.uint64(word.size)
     for at in range(word.size + 1):

@@ -465,6 +465,16 @@ def test_batches_with_letters_of_another_language(tmp_path: Path) -> None:
         stage(pa.record_batch({"words": ["a"]}))
 
 
+def test_a_letter_that_only_rare_words_have_is_taken_for_one_of_common_words(tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    listed = {"defence": 9000, "the": 9999, "water": 7000, "only": 6000, "plain": 4500, "café": 3, "grün": 2}
+    words.write_text("".join(f"{word} {count}\n" for word, count in listed.items()), "utf-8")
+    stage = CorrectSpelling(language="other", dictionary=str(words), common_words=5, maximum_rate=1.0)
+    prose = "the water only plain " * 12
+    misspelled = ["défence", "ééééé", "wüter", "plaiün", "d" + "é" * 31, "ü" * 32]
+    assert same_both_ways(stage, [f"{prose}{word} the water" for word in misspelled]) == 3
+
+
 def test_a_text_that_is_no_utf8_is_refused_only_where_a_string_is_made_of_it() -> None:
     broken = pa.array(
         [b"ab\xff definately \xe2\x82", f"{PROSE}Then definately \xff".encode("latin-1")], pa.large_binary()
