@@ -29,6 +29,7 @@ _TWO_SCRIPTS = re.compile("[\u0370-\u052f]")  # Greek and Cyrillic
 _KANA, _HAN = re.compile("[\u3041-\u30fa]"), re.compile("[\u3400-\u9fff]")
 _ASTRAL_WORD, _ASTRAL_UNSPACED = 0xE000, 0xE001  # of the private use area, which is in no word itself
 _ACCENT = re.compile(f"[{MARKS}]")
+_BYTES_AN_ACCENT = 32  # where there are fewer, to look at all of a text is faster: 0.16 µs a byte, and 3.7 µs an accent
 _MORE_ROOM = 16
 _CASED_BELOW = 0x20000
 _MARKED_ABOVE = 0xE0000  # and none between, but the last few
@@ -189,7 +190,7 @@ class TermTable:
         left, right = places - margin, places + lengths + margin
         if marked:  # an accent is in no symbol, and a letter with it may be of a term
             accents = _accents(data)
-            if accents is None:
+            if accents is None or len(accents) * _BYTES_AN_ACCENT > data.size:
                 return SymbolText(data, room, count, None, words)
             places = np.searchsorted(offsets[:count], accents)
             first, last = np.concatenate([first, accents]), np.concatenate([last, accents])

@@ -101,6 +101,15 @@ def test_a_long_text_with_a_few_accents_of_their_own_is_looked_at_around_them() 
     assert matches > 200
 
 
+def test_a_text_with_very_many_accents_is_looked_at_all_through() -> None:
+    matcher = TermMatcher(["dura"], [""])
+    text = "the house of words " * 200 + "e{} the dura house"
+    for count, is_around in ((20, True), (2_000, False)):
+        accented = text.format("\u0301" * count)
+        assert (matcher.read(accented).occurrences is not None) == is_around
+        assert matcher.find(accented) == matcher.find_anywhere(accented) != []
+
+
 def accents_of(text: str) -> list[str]:
     return [character for character in text if character in "\u0301\u0307\u0328\u0334\u0308"]
 
