@@ -210,8 +210,12 @@ def cut_stacks(text: str) -> str:
 
 @functools.cache
 def combining_marks() -> str:
-    """Return all characters that have a combining class."""
-    return "".join(chr(point) for point in range(0x300, 0x1F000) if unicodedata.combining(chr(point)))
+    """Return all characters that have a combining class, and the three Tibetan vowels that have none but consist of such."""
+    return "".join(filter(_is_mark, map(chr, range(0x300, 0x1F000))))
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.combining(unicodedata.normalize("NFD", character)[0]) > 0
 
 
 @functools.cache

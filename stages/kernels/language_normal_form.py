@@ -69,11 +69,18 @@ def is_normal(codes: Any, count: np.uint64, page_of: Any, pages: Any, pairs: Any
 
 
 @inner
-def _has_stack(codes: Any, count: np.uint64, page_of: Any, pages: Any) -> bool:
-    """Return whether there are more marks in a row than `text_cleaning.cut_stacks` leaves."""
-    run = _0
+def _has_stack(codes: Any, count: np.uint64, page_of: Any, pages: Any, wholes: Any, bounds: Any, parts: Any) -> bool:
+    """Return whether there are more marks in a row than `text_cleaning.cut_stacks` leaves.
+
+    Three vowels of Tibetan have no combining class, but consist of marks.
+    """
+    run, decomposed = _0, np.uint32(UNSTABLE | COMPOSED)
     for at in range(count):
-        run = run + _1 if traits_of(codes[at], page_of, pages) >> _CLASS else _0
+        code = codes[at]
+        traits = traits_of(code, page_of, pages)
+        if traits & decomposed == decomposed and not traits >> _CLASS:
+            traits = traits_of(parts[np.uint64(bounds[_place(wholes, code)])], page_of, pages)
+        run = run + _1 if traits >> _CLASS else _0
         if run > _MOST_MARKS:
             return True
     return False
@@ -144,7 +151,7 @@ def normalized(
     Returns its length, or 0 where there are more marks in a row than are kept. The tables are those of
     `language_characters.Characters`.
     """
-    if _has_stack(codes, count, page_of, pages):
+    if _has_stack(codes, count, page_of, pages, wholes, bounds, parts):
         return _0
     length = _taken_apart(codes, count, page_of, pages, wholes, bounds, parts, out)
     to, starter, last = _0, _0, np.uint32(0)

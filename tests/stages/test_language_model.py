@@ -125,7 +125,10 @@ def test_few_texts_are_left_to_python() -> None:
         "a" + "\u0301" * 30,
     ]
     assert shown(texts, 900) == [unicodedata.normalize("NFC", text) for text in texts]
-    assert shown(["ΣΟΦΟΣ", "İSTANBUL", "a" + "\u0301\u0316" * 16], 900) == [None] * 3
+    left = ["ΣΟΦΟΣ", "İSTANBUL", "a" + "\u0301\u0316" * 16, "a" + "\u0f73" * 31, "a" + "\u0301\u0f81" * 16]
+    assert shown(left, 900) == [None] * len(left)
+    vowels = ["a" + "\u0f73" * 30 + "b\u0958", "a" + "\u0f81\u0958" * 40]
+    assert shown(vowels, 900) == [unicodedata.normalize("NFC", text) for text in vowels]
 
 
 def test_normal_forms_are_those_of_plain_python() -> None:
