@@ -81,7 +81,7 @@ class UnlistedWords:
         """Return whether a common word may be one edit away from *word*, which is not listed."""
         from corpusmill.stages.kernels.spelling import is_near_common
 
-        # The kernel edits bytes: it would take no é for an e, and a long word that is not ASCII has more bytes than there is room.
+        # The kernel edits bytes: it would take no é for an e, and a long word beyond ASCII has more bytes than there is room.
         if self._letters is None or not word.isascii():
             return True
         data = np.frombuffer(word.encode(), np.uint8)
