@@ -4,7 +4,7 @@ symspellpy looks up every word (the closest within two edits, in its English dic
 `lookup_compound`; pyspellchecker names the unknown words of a text and is asked for the correction of each. Neither measures a
 rate nor spares names, code, other languages or what is doubtful, so they do more edits and less reading of what is around a word.
 `lookup_compound` and pyspellchecker, which tries all strings within two edits of a word, are measured on beginnings of texts
-alone: a pass over as much as the others read would take an hour.
+alone: at the rates found there, a pass over as much as the others read (3.6 MB) takes six minutes and four hours.
 """
 
 from __future__ import annotations
