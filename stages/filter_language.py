@@ -59,7 +59,7 @@ class FilterLanguage(DocumentStage, frozen=True, kw_only=True):
         "second_language_score": pa.float32(),
     }
     rewrites: ClassVar[tuple[str, ...]] = ()
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     engine: Literal["py3langid", "langdetect", "pycld2"] = "py3langid"
     """`py3langid` knows 140 labels, `pycld2` (needs the extra `pycld2`) 160, `langdetect` 54. CLD2 is right a little less often

@@ -44,7 +44,7 @@ class NormalizeText(DocumentStage, frozen=True, kw_only=True):
     """
 
     reasons: ClassVar[frozenset[str]] = frozenset({"empty"})
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     signals: ClassVar[dict[str, pa.DataType]] = {"repaired": pa.bool_(), "replacement_share": pa.float32()}
     idle_signals: ClassVar[Mapping[str, Any]] = {"repaired": False, "replacement_share": 0.0}
 
