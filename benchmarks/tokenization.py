@@ -30,7 +30,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpusmill.parquet import RowGroupWriter
+from corpusmill.parquet import shard_writer
 from corpusmill.schemas.recipe import OutputSettings
 from corpusmill.stages import Tokenize
 from corpusmill.stages.kernels import tokens
@@ -164,25 +164,13 @@ def _ours(stage: Tokenize, source: Path, out: Path) -> tuple[float, list[float],
             out_batch, _ = run(batch)
         lap(1)
         table = pa.Table.from_batches([out_batch.select(["n_tokens", "input_ids"])])
-        writer = writer or _writer(out, table.schema)
+        writer = writer or shard_writer(out, table.schema, OutputSettings())
         writer.write(table)
         lap(2)
     writer.close()
     lap(2)
     assert run.take_counts()["gigatoken"], "it was chosen"
     return opening, parts, guard
-
-
-def _writer(out: Path, schema: pa.Schema) -> RowGroupWriter:
-    settings = OutputSettings()
-    fields = [field.with_nullable(False) for field in schema]
-    return RowGroupWriter(
-        out,
-        pa.schema(fields),
-        rows=settings.row_group_rows,
-        level=settings.compression_level,
-        encoding=settings.token_encoding,
-    )
 
 
 def _writing(
@@ -195,7 +183,7 @@ def _writing(
     whole = pa.concat_tables(tables).combine_chunks()
 
     def ours() -> None:
-        writer = _writer(out, whole.schema)
+        writer = shard_writer(out, whole.schema, OutputSettings())
         for table in tables:
             writer.write(table)
         writer.close()

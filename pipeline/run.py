@@ -223,6 +223,8 @@ def check_chain(chain: Chain, output: OutputSettings, *, processes: bool = False
 
 def check_mixture(recipe: Recipe, chain: Chain, found: Discovery | None) -> None:
     """Refuse a mixture of what the stages do not tell apart, or what is not among the files that were *found*."""
+    if not recipe.mixture:  # nor need languages be loaded
+        return
     columns = {field.name for field in chain.signal_fields()}
     makers = [named.stage for named in chain.stages if "language" in named.stage.added_columns().names]
     known = all(isinstance(stage, FilterLanguage) for stage in makers)  # what stages of others give, nobody knows
