@@ -50,9 +50,8 @@ class CpuLimit:
             if hard == resource.RLIM_INFINITY or soft < hard:
                 resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
         elif self._in_main:
-            signal.setitimer(
-                signal.ITIMER_PROF, self._seconds, 1
-            )  # again each second, should a stage swallow the first
+            # Again each second, should a stage swallow the first, or Python, which drops what a destructor raises.
+            signal.setitimer(signal.ITIMER_PROF, self._seconds, 1)
 
     def pause(self) -> None:
         """Stop counting until the next piece of work: opening a stage or writing files is no document's fault."""
@@ -71,13 +70,20 @@ class CpuLimit:
                 resource.setrlimit(resource.RLIMIT_CPU, self._before)
         elif self._in_main:
             handler = signal.signal(signal.SIGPROF, self._exceeded)
+            self._unraisable, sys.unraisablehook = sys.unraisablehook, self._dropped
             try:
                 yield
             finally:
                 signal.setitimer(signal.ITIMER_PROF, 0)
                 signal.signal(signal.SIGPROF, handler)
+                sys.unraisablehook = self._unraisable
         else:
             yield
+
+    def _dropped(self, dropped: sys.UnraisableHookArgs) -> None:
+        """Report what Python drops, but for the limit itself: it comes again, and a warning would be about nothing."""
+        if not isinstance(dropped.exc_value, CpuLimitError):
+            self._unraisable(dropped)
 
     def _exceeded(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         raise CpuLimitError(f"more than {self._seconds:g} CPU seconds")

@@ -109,7 +109,7 @@ def recipe(*stages: Any) -> Recipe:
         stages=stages or (NormalizeText(), Numbered(), NormalizeText()),
         input=InputSettings(split_size="3kB"),
         output=OutputSettings(validation_share=0, shard_tokens=2000),
-        limits=LimitSettings(document_seconds=0.3),
+        limits=LimitSettings(document_seconds=1),
     )
 
 
