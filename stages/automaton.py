@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.stages.character_pages import paged
+from corpusmill.stages.character_pages import every_character, paged
 from corpusmill.stages.text_buffers import TextBuffers
 from corpusmill.stages.unicode_forms import FormTables, form_tables
 
@@ -240,8 +240,11 @@ def _classes(sets: list[Ranges]) -> tuple[npt.NDArray[np.uint8], list[int]]:
     )
     member = np.zeros((len(distinct), len(edges)), np.bool_)
     for row, ranges in zip(member, distinct, strict=True):
-        for a, b in ranges:
-            row[np.searchsorted(edges, a) : np.searchsorted(edges, b + 1)] = True
+        begins, ends = np.searchsorted(edges, np.array(ranges) + (0, 1)).T
+        changes = np.zeros(len(edges), np.int8)
+        changes[begins] = 1
+        changes[ends] -= 1  # a range may begin where another ends
+        row[:] = np.cumsum(changes)
     columns, of_segment = np.unique(np.packbits(member[:, :-1], axis=0), axis=1, return_inverse=True)
     if columns.shape[1] > 0xFF:
         raise UnknownSyntaxError("more than 255 classes of characters")
@@ -267,9 +270,7 @@ def _ranges_of(operator: str, argument: Any) -> Ranges:
     if operator == "CATEGORY":
         return _category(str(argument))
     if operator == "IN":
-        items = [(str(name), value) for name, value in argument]
-        found = _union(_ranges_of(name, value) for name, value in items if name != "NEGATE")
-        return _complement(found) if items[0][0] == "NEGATE" else found
+        return _set(tuple((str(name), value) for name, value in argument))
     if operator == "AT":
         places = {
             "AT_BEGINNING": ((_LINE_FEED, _LINE_FEED), (_BEGIN, _BEGIN)),
@@ -282,14 +283,20 @@ def _ranges_of(operator: str, argument: Any) -> Ranges:
 
 
 @functools.cache
+def _set(items: tuple[tuple[str, Any], ...]) -> Ranges:
+    """Return what matches one of *items*, those between brackets: ftfy's pattern has the same few sets over and over."""
+    found = _union(_ranges_of(name, value) for name, value in items if name != "NEGATE")
+    return _complement(found) if items[0][0] == "NEGATE" else found
+
+
+@functools.cache
 def _category(name: str) -> Ranges:
     r"""Return what `\w`, `\s` or `\d` matches, as `re` itself has it."""
     letters = {"CATEGORY_WORD": "w", "CATEGORY_SPACE": "s", "CATEGORY_DIGIT": "d"}
     letter = letters.get(name.replace("NOT_", ""))
     if letter is None:
         raise UnknownSyntaxError(f"{name} in a pattern")
-    every = "".join(map(chr, range(_POINTS)))
-    found = tuple((match.start(), match.end() - 1) for match in re.finditer(rf"\{letter}+", every))
+    found = tuple((match.start(), match.end() - 1) for match in re.finditer(rf"\{letter}+", every_character()))
     return _complement(found) if "NOT_" in name else found
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.stages.character_pages import PAGE, paged
+from corpusmill.stages.character_pages import PAGE, every_character, paged
 from corpusmill.stages.kernels import term_symbols
 from corpusmill.stages.kernels import terms as kernels
 from corpusmill.stages.term_folding import IGNORED, KATAKANA, MARKS, SAME, SPECIAL, UNSPACED, fold
@@ -62,7 +62,7 @@ class Occurrence(NamedTuple):
 @functools.cache
 def characters() -> term_symbols.Characters:
     """Return what becomes of each code point."""
-    everything = "".join(map(chr, range(0x110000)))
+    everything = every_character()
     entries = np.full(0x110000, term_symbols.BLANK, np.int32)
     words = _where(r"[^\W_]", everything)
     wordlike = words.copy()

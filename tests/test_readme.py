@@ -21,9 +21,10 @@ def _blocks(page: Path, language: str) -> list[str]:
     return [code for info, code in FENCE.findall(page.read_text("utf-8")) if info.strip() == language]
 
 
-@pytest.fixture
-def shell_directory(tmp_path: Path) -> Path:
-    """A directory with a crawl/, as the commands expect, and the sources for `pip install .`."""
+@pytest.fixture(scope="module")
+def shell_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a crawl/, as the commands expect, and the sources for `pip install .`: the README's were run in it."""
+    tmp_path = tmp_path_factory.mktemp("readme")
     for folder in ("pages", "rejects"):
         shutil.copytree(ROOT / "sample_corpus" / folder, tmp_path / "crawl" / folder)
     for name in ("pyproject.toml", "README.md", "LICENSE", "pipeline", "stages", "schemas"):
@@ -32,6 +33,11 @@ def shell_directory(tmp_path: Path) -> Path:
             shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, tmp_path / name)
+    commands = [line for block in _blocks(ROOT / "README.md", "sh")[1:] for line in block.splitlines() if line.strip()]
+    assert {"pip install .", "corpusmill run crawl/ out/"} <= set(commands)
+    for command in commands:
+        done = _shell(command, tmp_path)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return tmp_path
 
 
@@ -65,12 +71,6 @@ def test_the_readme_example_keeps_one_of_two_duplicates(capsys: pytest.CaptureFi
 
 
 def test_shell_commands_run_as_written(shell_directory: Path) -> None:
-    commands = [line for block in _blocks(ROOT / "README.md", "sh")[1:] for line in block.splitlines() if line.strip()]
-    assert "pip install ." in commands
-    assert "corpusmill run crawl/ out/" in commands
-    for command in commands:
-        done = _shell(command, shell_directory)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert list((shell_directory / "installed" / "corpusmill" / "stages").glob("*.py"))
     assert list((shell_directory / "out" / "shards").glob("train-*.parquet"))
 
@@ -90,7 +90,6 @@ def test_the_recipe_that_the_guide_shows_is_one(tmp_path: Path) -> None:
 def test_the_queries_that_the_guide_shows_run(shell_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import duckdb
 
-    assert _shell("corpusmill run crawl/ out/ -q", shell_directory).returncode == 0
     monkeypatch.chdir(shell_directory)
     (block,) = _blocks(ROOT / "docs" / "output.md", "sql")
     for query in filter(None, block.strip().split(";")):
@@ -108,9 +107,12 @@ def test_the_cron_line_runs_and_runs_again(shell_directory: Path) -> None:
     (line,) = _blocks(ROOT / "README.md", "cron")
     *when, command = line.strip().split(maxsplit=5)
     assert all(re.fullmatch(r"[\d*/,-]+", field) for field in when)
+    (shell_directory / "crawl" / "new.txt").write_text("The mill by the river has ground flour for the village for ages.")
     first, second = (_shell(command, shell_directory) for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0), (shell_directory / "corpusmill.log").read_text()
-    assert first.stdout == ""
+    assert first.stdout == second.stdout == ""
+    shown = _shell("corpusmill explain out/ new.txt", shell_directory).stdout
+    assert shown.startswith("document new.txt: ")
 
 
 def test_every_page_that_is_linked_exists() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from corpusmill.stages.character_pages import CODE_POINTS, paged
+from corpusmill.stages.character_pages import CODE_POINTS, every_character, paged
 
 
 @pytest.mark.parametrize("length", [128, 0x20000, CODE_POINTS])
@@ -22,3 +22,7 @@ def test_every_code_point_has_its_entry(length: int, columns: tuple[int, ...]) -
     assert len({page.tobytes() for page in pages}) == len(pages) <= 51
     assert not page_of.flags.writeable
     assert not pages.flags.writeable
+
+
+def test_every_character_is_at_its_code_point() -> None:
+    assert list(map(ord, every_character())) == list(range(CODE_POINTS))

@@ -15,22 +15,6 @@ from corpusmill.stages import CorrectSpelling, FilterQuality, StripHtml, compile
 STAGES = (*load_recipe("web").stages, StripHtml(output="markdown"), FilterQuality(presets=("c4",)), CorrectSpelling())
 PARTS = sorted({name for stage in STAGES for name in stage.kernels})
 RUN = """
-import sys
-from numba.core import event
-
-compiled = []
-
-
-class Listener(event.Listener):
-    def on_start(self, happened):
-        compiled.append(happened.data["dispatcher"].py_func.__name__)
-
-    def on_end(self, happened):
-        pass
-
-
-event.register("numba:compile", Listener())
-
 import pyarrow as pa
 from corpusmill.recipe import load_recipe
 from corpusmill.stages import CorrectSpelling, Deduplicate, FilterQuality, StripHtml, Tokenize
@@ -59,19 +43,44 @@ batch = pa.record_batch({"text": pa.array(texts, pa.large_string())})
 for stage in (*load_recipe("web").stages, FilterQuality(presets=("c4",)), CorrectSpelling()):
     if not isinstance(stage, StripHtml | Deduplicate | Tokenize):
         assert len(stage.judge(batch)[1]) == len(texts)
-print(*compiled)
+"""
+AHEAD = f"from corpusmill.stages import compile_ahead; compile_ahead.main({PARTS})"
+REPORT = """
+import sys
+
+for place, module in list(sys.modules.items()):
+    if place.startswith("corpusmill.stages.kernels."):
+        for name, found in vars(module).items():
+            if hasattr(getattr(found, "_cache", None), "exists"):
+                print(*(f"{place.rpartition('.')[2]}:{name} {types}" for types in found.signatures), sep="\\n")
 """
 
 
+def kernels(code: str) -> set[str]:
+    """The kernels that a process compiled or took from disk, each with the types for which it did."""
+    done = subprocess.run([sys.executable, "-c", code + REPORT], capture_output=True, text=True, check=True)
+    return set(filter(None, done.stdout.splitlines()))
+
+
 @pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="nothing is compiled")
-def test_what_is_compiled_ahead_is_all_that_stages_run(tmp_path: Path) -> None:
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    ahead = (
-        f"from corpusmill.stages import compile_ahead as c; c.compile_ahead(*{PARTS}); print(*c.not_compiled(*{PARTS}))"
+def test_what_is_compiled_ahead_is_all_that_stages_run() -> None:
+    ahead = kernels(AHEAD)
+    assert {compile_ahead._PARTS[name].last for name in PARTS} <= {name.split()[0] for name in ahead}
+    run = kernels(RUN)
+    assert len(run) >= len(PARTS)
+    assert run - ahead == set()
+
+
+@pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="nothing is compiled")
+def test_processes_compile_what_is_not_on_disk(tmp_path: Path) -> None:
+    code = (
+        "from corpusmill.stages import compile_ahead as c; missing = c.not_compiled('emoji', 'repeated_lines'); "
+        "c.processors = lambda: 2; c._use = lambda names: print('left', *names); "
+        "c.compile_ahead(*missing); print(*missing, 'then', *c.not_compiled(*missing))"
     )
-    for code in (ahead, RUN):
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-        assert done.stdout.split() == []
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["left", "emoji", "repeated_lines", "then"]
 
 
 def test_a_part_without_a_place_on_disk_is_compiled_here_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -308,7 +308,7 @@ def test_hostile_text_is_linear(text: str) -> None:
 
 
 def test_nested_references_are_linear() -> None:
-    assert normalized("a" + "&#82" * 2_000_000 + "03;" * 2_000_000 + "b") == "ab"
+    assert normalized("a" + "&#82" * 300_000 + "03;" * 300_000 + "b") == "ab"
 
 
 def test_settings_are_validated() -> None:
