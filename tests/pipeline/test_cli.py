@@ -153,7 +153,7 @@ def test_errors_are_one_message_and_a_code(output: Path, tmp_path: Path) -> None
 def test_with_a_json_log_every_line_on_stderr_is_an_object(output: Path, tmp_path: Path) -> None:
     crawl = output.parent / "crawl"
     for arguments, code, level, message in [
-        ((crawl, tmp_path / "a", "-r", "minimal", "--tokenizer", "bytes"), 0, "info", "1/1 splits"),
+        ((crawl, tmp_path / "a", "-r", "minimal", "-w", 1, "--tokenizer", "bytes"), 0, "info", "1/1 splits"),
         ((crawl, tmp_path / "a", "-r", "gopher"), 4, "error", "--restart"),
         ((crawl, tmp_path / "b", "--workers", "none"), 2, "error", "--workers"),
         ((tmp_path / "nowhere", tmp_path / "b", "-q"), 2, "error", "nowhere"),
