@@ -2,7 +2,7 @@
 
 py3langid's model is the default: on clean documents in the 54 languages that langdetect knows it was right in 99.9 % of them
 (CLD2 99.7 %, langdetect 99.5 %, fastText's lid.176.ftz 98.1 %), it ships with the package, and it has a label for text in no
-language. A kernel walks it over whole batches, with py3langid's answers at 27 times its speed on documents as they are, and 11
+language. A kernel walks it over whole batches, with py3langid's answers at 45 times its speed on documents as they are, and 21
 times where both look at the same 900 characters. langdetect stays for those who must reproduce a corpus made with it; CLD2
 knows more languages. benchmarks/results/stages_language.md has the figures.
 
