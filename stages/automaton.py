@@ -240,7 +240,7 @@ def _classes(sets: list[Ranges]) -> tuple[npt.NDArray[np.uint8], list[int]]:
     )
     member = np.zeros((len(distinct), len(edges)), np.bool_)
     for row, ranges in zip(member, distinct, strict=True):
-        begins, ends = np.searchsorted(edges, np.array(ranges) + (0, 1)).T
+        begins, ends = np.searchsorted(edges, np.add(ranges, (0, 1))).T
         changes = np.zeros(len(edges), np.int8)
         changes[begins] = 1
         changes[ends] -= 1  # a range may begin where another ends

@@ -107,7 +107,9 @@ def test_the_cron_line_runs_and_runs_again(shell_directory: Path) -> None:
     (line,) = _blocks(ROOT / "README.md", "cron")
     *when, command = line.strip().split(maxsplit=5)
     assert all(re.fullmatch(r"[\d*/,-]+", field) for field in when)
-    (shell_directory / "crawl" / "new.txt").write_text("The mill by the river has ground flour for the village for ages.")
+    (shell_directory / "crawl" / "new.txt").write_text(
+        "The mill by the river has ground flour for the village for ages."
+    )
     first, second = (_shell(command, shell_directory) for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0), (shell_directory / "corpusmill.log").read_text()
     assert first.stdout == second.stdout == ""

@@ -439,7 +439,9 @@ class Lingering:
     """Takes its time to be gone."""
 
     def __del__(self) -> None:
-        burn(0.4)  # Python drops what is raised here: the limit has to come again, and nobody needs to hear of the first
+        burn(
+            0.4
+        )  # Python drops what is raised here: the limit has to come again, and nobody needs to hear of the first
 
 
 def lingering(document: dict[str, Any]) -> dict[str, Any]:
