@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.chain import cut
+from corpusmill.chain import NamedStage, cut
+from corpusmill.isolation import isolate
 from corpusmill.read_records import as_metadata, scrubbed
 from corpusmill.recipe import load_recipe
 from corpusmill.schemas import DOCUMENTS, RecipeError
@@ -22,6 +23,8 @@ from corpusmill.stages import Function, Pack, Stage
 __all__ = ["Pipeline"]
 
 Batch = TypeVar("Batch", pa.RecordBatch, pa.Table)
+OnError = Callable[[str, str, BaseException], object]
+"""Told of a document on which a stage failed: its id, the name of the stage as in a manifest, the error."""
 
 
 class Pipeline:
@@ -59,15 +62,20 @@ class Pipeline:
             batch = stage(batch)
         return batch
 
-    def documents(self, documents: Iterable[Mapping[str, Any]], *, batch_size: int = 64) -> Iterator[dict[str, Any]]:
+    def documents(
+        self, documents: Iterable[Mapping[str, Any]], *, batch_size: int = 64, on_error: OnError | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Stream dicts through the stages and yield those that are kept, lazily and in order.
 
         A dict needs `text` or `html`; `id` is the position (`"0"`, `"1"`, …) where it is missing; other keys besides `url`,
         `source` and `metadata` are ignored. What comes out has the columns that the stages leave. Duplicates are found over
         the whole stream; results do not depend on *batch_size*, which only trades latency for speed.
 
+        A document on which a stage fails is left out if *on_error* is given, which is told its id, the stage and the error.
+
         Raises:
             RecipeError: a stage needs files (a tokenizer to train, packing): use `run`.
+            Exception: whatever a stage raises, without *on_error*.
 
         """
         source = iter(documents)
@@ -78,16 +86,18 @@ class Pipeline:
                 yield _batch(chunk, position)
                 position += len(chunk)
 
-        for batch in self.batches(chunks()):
+        for batch in self.batches(chunks(), on_error=on_error):
             yield from batch.to_pylist()
 
-    def batches(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, batches: Iterable[pa.RecordBatch], *, on_error: OnError | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Stream batches with the columns `corpusmill.schemas.DOCUMENTS`, as `documents` does dicts; any may come out empty."""
         if any(isinstance(stage, Pack) for stage in self._stages):
             raise RecipeError(
                 "pack makes sequences, not documents: use Pipeline.run, or call Pack on a tokenized table"
             )
-        steps = [_step(stage) for stage in self._stages]
+        steps = [_step(named, on_error) for named in cut(self._stages).stages]
         for batch in batches:
             for step in steps:
                 batch = step(batch)
@@ -121,8 +131,9 @@ class Pipeline:
         )
 
 
-def _step(stage: Stage) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """Return the function that applies *stage* and removes what it drops; a corpus stage remembers earlier batches."""
+def _step(named: NamedStage, on_error: OnError | None) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """Return the function that applies a stage and removes what it drops; a corpus stage remembers earlier batches."""
+    stage = named.stage
     ordered = stage.ordered
     if ordered is None:
         opened = stage.open()
@@ -131,7 +142,7 @@ def _step(stage: Stage) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
             out, verdicts = opened(batch)
             return out.filter(pc.is_null(verdicts))
 
-        return apply
+        return apply if on_error is None else _forgiving(apply, named.name, on_error)
 
     sketch, index, settle = ordered.sketch(), ordered.open_index(), ordered.settle()
 
@@ -143,6 +154,23 @@ def _step(stage: Stage) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         return out.filter(pc.is_null(verdicts))
 
     return resolve
+
+
+def _forgiving(
+    apply: Callable[[pa.RecordBatch], pa.RecordBatch], name: str, on_error: OnError
+) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """Return *apply* for what it does not fail on; *on_error* is told of the rest."""
+
+    def survivors(batch: pa.RecordBatch) -> pa.RecordBatch:
+        parts, failed = isolate(apply, batch)
+        for row, error in failed:
+            on_error(row.column("id")[0].as_py(), name, error)
+        done = [out for _, out in parts]
+        if len(done) == 1:
+            return done[0]
+        return pa.concat_batches(done) if done else apply(batch.slice(0, 0))
+
+    return survivors
 
 
 def _as_stage(given: Any) -> Stage:

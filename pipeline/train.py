@@ -216,9 +216,18 @@ def _read(recipe: Recipe, inputs: Sequence[str], size: int, sampling: Sampling, 
         TextSample(lambda seen: dict.fromkeys(seen, measured)),
         share,
     )
+    failed, first = 0, ""
+
+    def on_error(id_: str, kind: str, error: BaseException) -> None:
+        nonlocal failed, first
+        failed += 1
+        first = first or f"{kind} failed on document {id_!r}: {type(error).__name__}: {error}"
+
     with work("reading", stored) as done:
-        for batch in Pipeline(stages).batches(_batches(recipe, files, share, say, done)):
+        for batch in Pipeline(stages).batches(_batches(recipe, files, share, say, done), on_error=on_error):
             _draw(batch, recipe.seed, sampling.held_out_share, drawn)
+    if failed:
+        say(f"{failed:,} documents were left out because a stage failed on them; {first}", "warning")
     if not drawn.sample.seen:
         raise RecipeError(
             f"there is no text to train on in {', '.join(inputs)}"

@@ -27,12 +27,13 @@ from corpusmill.finished_rows import FinishedRows
 from corpusmill.group_rates import GroupTally
 from corpusmill.input_state import CHANGED, InputChangedError, content_hash, is_changed
 from corpusmill.ipc_file import IpcFile
+from corpusmill.isolation import isolate
 from corpusmill.journal import file_hash
-from corpusmill.limits import CpuLimit, CpuLimitError, in_worker
+from corpusmill.limits import CpuLimit
 from corpusmill.parquet import TableFile
 from corpusmill.read_records import scrubbed
 from corpusmill.readers import Quarantined, SkippedRecord, read
-from corpusmill.schemas import CLUSTERS, EXCERPT, QUARANTINE, REJECTS, CorpusmillError, StageError, signal_column
+from corpusmill.schemas import CLUSTERS, EXCERPT, QUARANTINE, REJECTS, StageError, signal_column
 from corpusmill.schemas.inputs import InputSettings, Split
 from corpusmill.schemas.manifest import FileRecord, SegmentRecord, StageCounts
 from corpusmill.schemas.recipe import LimitSettings, MixtureSettings, OutputSettings
@@ -41,7 +42,7 @@ from corpusmill.stages.base import CountingFunction, as_batch, with_columns
 from corpusmill.subsets import in_sample
 from corpusmill.trail import READ, Culprit, Place, Trail
 
-__all__ = ["SegmentJob", "isolate", "peak_memory", "run_segment"]
+__all__ = ["SegmentJob", "peak_memory", "run_segment"]
 
 _RESOLVED = "corpusmill.resolved"  # the column on which what an index found out travels with the rows
 _ENGINE = signal_column("html_engine")
@@ -90,42 +91,6 @@ def run_segment(job: SegmentJob) -> SegmentRecord:
                 run.process(number, batch)
             run.finish()
         return run.record()
-
-
-def isolate(
-    function: Callable[[pa.RecordBatch], Any], batch: pa.RecordBatch, before: Callable[[], None] = lambda: None
-) -> tuple[list[tuple[pa.RecordBatch, Any]], list[tuple[pa.RecordBatch, BaseException]]]:
-    """Apply *function*, halving the batch where it raises: return (rows, result) pairs and the single rows that failed.
-
-    *before* is called before each attempt.
-    """
-    before()
-    try:
-        return [(batch, function(batch))], []
-    except MemoryError as error:
-        if in_worker():
-            raise  # and the worker ends; a fresh one finds out which document it was
-        if batch.num_rows <= 1:
-            return [], [(batch, error)]
-        size = (batch.num_rows + 1) // 2
-    except CorpusmillError as error:  # a bug in a stage, or a setting that cannot work: no document is to blame
-        if isinstance(error, StageError) and not error.document and "id" in batch.schema.names:
-            error.document = batch.column("id")[0].as_py() if batch.num_rows == 1 else None
-        raise
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  whatever a stage raises, SystemExit too, costs its document, not the run
-        if batch.num_rows <= 1:
-            return [], [(batch, error)]
-        # A hanging document costs its whole limit each time that it is met, so it is looked for at once.
-        size = 1 if isinstance(error, CpuLimitError) else (batch.num_rows + 1) // 2
-    done: list[tuple[pa.RecordBatch, Any]] = []
-    failed: list[tuple[pa.RecordBatch, BaseException]] = []
-    for start in range(0, batch.num_rows, size):
-        good, bad = isolate(function, batch.slice(start, size), before)
-        done += good
-        failed += bad
-    return done, failed
 
 
 _current_run = ""

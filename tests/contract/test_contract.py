@@ -20,9 +20,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from corpusmill.isolation import isolate
 from corpusmill.schemas import DOCUMENTS, VERDICT, Document, Drop, InvalidTextError, RecipeError, StageError
 from corpusmill.stages import DocumentStage, Function, Pack, Stage, known_stages, stage_from
-from corpusmill.worker import isolate
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "decontaminate": {"references": [str(Path(__file__).parent / "evaluation_set.jsonl")], "action": "trim"},

@@ -349,3 +349,24 @@ def test_documents_without_an_id_are_numbered_and_odd_ones_are_named() -> None:
     assert [(d["id"], d["text"]) for d in pipeline.documents(given)] == [("0", "a"), ("1", "b\ufffd"), ("7", "c")]
     with pytest.raises(TypeError, match="document 0: 'text' is int, not text"):
         list(pipeline.documents([{"text": 5}]))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_documents_on_which_a_stage_fails_are_left_out_where_somebody_is_told(batch_size: int) -> None:
+    def picky(document: dict[str, Any]) -> dict[str, Any]:
+        if document["id"] in bad:
+            raise ValueError(f"not {document['id']}")
+        return document
+
+    bad = {"0", "8", "9", "30"}
+    given = [{"text": f"text {n % 20}"} for n in range(31)]
+    pipeline = Pipeline([NormalizeText(), picky, Deduplicate(near=False)])
+    failed: list[tuple[str, str]] = []
+    kept = pipeline.documents(
+        given, batch_size=batch_size, on_error=lambda id_, *error: failed.append((id_, f"{error}"))
+    )
+    expected = [n for n in range(20) if str(n) not in bad] + [20, 28, 29]  # the first that are left of their texts
+    assert [document["id"] for document in kept] == [str(n) for n in expected]
+    assert failed == [(id_, f"('function', ValueError('not {id_}'))") for id_ in ("0", "8", "9", "30")]
+    with pytest.raises(ValueError, match="not 0"):
+        list(pipeline.documents(given, batch_size=batch_size))

@@ -19,9 +19,10 @@ from corpusmill import train as train_module
 from corpusmill.cli import cli
 from corpusmill.display import open_work
 from corpusmill.log import Log
+from corpusmill.pipeline import Pipeline
 from corpusmill.recipe import load_recipe, recipe_from
 from corpusmill.schemas import RecipeError
-from corpusmill.stages import Tokenize
+from corpusmill.stages import NormalizeText, Tokenize
 from corpusmill.stages.tokenize import train_tokenizer
 from corpusmill.subsets import held_out_draws
 from corpusmill.train import Sampling, Trained, train, training_settings
@@ -275,6 +276,27 @@ def test_what_is_not_read_is_said(tmp_path: Path) -> None:
     train(PLAIN, [str(tmp_path / "crawl")], tmp_path / "t.json", settings, say=lambda text, _: said.append(text))
     assert any(line.startswith("skipped 1 × ") and "image.png" in line for line in said)
     assert any(line.startswith("1 records or files could not be read") for line in said)
+
+
+def failing_on_three(document: dict[str, Any]) -> dict[str, Any]:
+    if document["id"] in {"d3", "d7", "d20"}:
+        raise ValueError("not this one")
+    return document
+
+
+def test_a_document_on_which_a_stage_fails_costs_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = trained_on(monkeypatch)
+    write(tmp_path / "a.jsonl", documents(30))
+    recipe = Pipeline([NormalizeText(), failing_on_three]).recipe
+    said: list[tuple[str, str]] = []
+    settings = training_settings(recipe, vocabulary_size=300)
+    sampling = Sampling(held_out_share=0)
+    train(recipe, [str(tmp_path)], tmp_path / "t.json", settings, sampling, say=lambda *line: said.append(line))
+    assert seen == [{document["text"] for document in documents(30)} - {prose(n, 60) for n in (3, 7, 20)}]
+    assert (
+        "3 documents were left out because a stage failed on them; function failed on document 'd3': ValueError: not this one",
+        "warning",
+    ) in said
 
 
 def test_too_little_text_is_said(tmp_path: Path) -> None:
