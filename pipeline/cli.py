@@ -228,10 +228,12 @@ def _check(
     from corpusmill.stages import Deduplicate
     from corpusmill.stages.host_lines import HostLines
     from corpusmill.summary import skipped_lines
+    from corpusmill.worker import open_stages
 
     settings = load_recipe(recipe, changes)
     chain = cut(settings.stages)
     check_chain(chain, settings.output)
+    open_stages("check", chain.stages)
     check_mixture(settings, chain, None)
     click.echo(describe(settings))
     click.echo(f"fingerprint {fingerprint(settings)}")

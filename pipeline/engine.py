@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -29,6 +28,7 @@ class Engine:
 
     def __init__(
         self,
+        run_id: str,
         root: Path,
         recipe: Recipe,
         identity: str,
@@ -39,6 +39,7 @@ class Engine:
         metadata: Callable[[], Mapping[str, str]],
         progress: Progress,
     ) -> None:
+        self.run_id = run_id
         self.root = root
         self.recipe = recipe
         self.identity = identity
@@ -49,7 +50,6 @@ class Engine:
         self.metadata = metadata
         self.progress = progress
         self.last = len(chain.segments) - 1
-        self.run_id = uuid.uuid4().hex
         self.signals = pa.schema(chain.signal_fields())
         self.segments = chain.with_tokenizer(  # as workers run them
             str(root / "tokenizer.json"), distrusted=journal.engine_distrusted

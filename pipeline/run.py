@@ -10,6 +10,7 @@ import os
 import pickle
 import platform
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -21,21 +22,25 @@ from corpusmill.batches import check_present, known_files, now, removed_files, s
 from corpusmill.chain import Chain, NamedStage, cut
 from corpusmill.discover import Discovery, discover
 from corpusmill.engine import Engine
-from corpusmill.executors import open_executor
+from corpusmill.executors import InlineExecutor, open_executor
 from corpusmill.journal import Journal, OutputLock, by_batch
 from corpusmill.manifest import compile_manifest, write_manifest
 from corpusmill.output import LOCK, check_ours, check_recorded, check_same_recipe, distrust_spills, remove_ours, sweep
-from corpusmill.planning import split_of, unread_files
+from corpusmill.planning import estimated_splits, split_of, unread_files
 from corpusmill.progress import NoProgress, Progress
 from corpusmill.put_tokenizer import put_tokenizer, record_engine
 from corpusmill.recipe import fingerprint
 from corpusmill.report import write_report
 from corpusmill.schemas import EngineMismatchError, RecipeError
+from corpusmill.schemas.inputs import InputFile
 from corpusmill.schemas.manifest import EngineDistrusted, Manifest, RunFinished
 from corpusmill.schemas.recipe import OutputSettings, Recipe
-from corpusmill.stages import FilterLanguage, Pack, StripHtml, Tokenize
+from corpusmill.schemas.sizes import parse_size
+from corpusmill.stages import FilterLanguage, StripHtml
 from corpusmill.stages.compile_ahead import compile_ahead, not_compiled, processors
 from corpusmill.stages.language_engines import names_of
+from corpusmill.worker import open_stages
+from corpusmill.worker_processes import WorkerDiedError, WorkerProcesses
 
 __all__ = ["check_chain", "check_mixture", "library_versions", "run"]
 
@@ -121,17 +126,20 @@ def _run(
         EngineMismatchError: the work on this batch was taken back, because its ids cannot be trusted.
 
     """
+    run_id = uuid.uuid4().hex
+    fresh = restart or not (root / "state" / "journal.jsonl").exists()
     with open_executor(executor, workers, recipe.limits) as pool:
-        if restart or not (root / "state" / "journal.jsonl").exists():
-            pool.start()  # there will be work: let the processes start while everything is checked
+        if fresh:
+            pool.start()  # there will be work: let a process start while everything is checked
         chain = cut(recipe.stages)
         found = discover([os.fspath(given) for given in inputs], recipe.input)
         if not_compiled(*chain.kernels):
             progress.message("compiling, once for this machine and version: up to a minute")
             compile_ahead(*chain.kernels)
         check_chain(chain, recipe.output, processes=executor == "processes" or (executor is None and workers > 1))
-        fresh = restart or not (root / "state" / "journal.jsonl").exists()  # later, files that it names may be gone
-        check_mixture(recipe, chain, found if fresh else None)
+        check_mixture(recipe, chain, found if fresh else None)  # later, files that it names may be gone
+        if fresh:  # else only if there is something new
+            _open_stages(run_id, recipe, chain, found.files, pool, workers)
         identity = fingerprint(recipe)
         for message in found.messages:
             progress.message(message)
@@ -157,10 +165,11 @@ def _run(
                 progress.message(message)
             if not journal.unfinished:
                 progress.message("nothing is new since the last run")
-            else:
-                pool.start()
+            elif not fresh:
+                _open_stages(run_id, recipe, chain, known_files(journal)[-1], pool, workers)
             _put_tokenizer(root, chain, journal, progress)
             engine = Engine(
+                run_id,
                 root,
                 recipe,
                 identity,
@@ -198,10 +207,10 @@ def library_versions() -> dict[str, str]:
 
 
 def check_chain(chain: Chain, output: OutputSettings, *, processes: bool = False) -> None:
-    """Find before anything is read what would end a run after an hour: a missing package or file, settings that clash.
+    """Find before anything is read what would end a run after an hour: settings that clash, what no process can be sent.
 
     Raises:
-        RecipeError: a stage cannot be opened, or cannot be sent to worker processes.
+        RecipeError: settings clash, or a stage cannot be sent to worker processes.
 
     """
     chain.signal_fields()
@@ -210,15 +219,30 @@ def check_chain(chain: Chain, output: OutputSettings, *, processes: bool = False
     if chain.pack is not None and chain.tokenize is not None:
         chain.pack.check_padding(chain.tokenize)
         chain.pack.check_order(output)
-    for named in chain.stages:
-        if named.stage.ordered is not None:
-            named.stage.ordered.sketch()
-            named.stage.ordered.settle()
-            named.stage.ordered.check()
-        elif not isinstance(named.stage, Pack | Tokenize):
-            named.stage.open()
-        if processes:
-            _check_pickles(named)
+    for named in chain.stages if processes else ():
+        _check_pickles(named)
+
+
+def _open_stages(
+    run_id: str,
+    recipe: Recipe,
+    chain: Chain,
+    files: Sequence[InputFile],
+    pool: InlineExecutor | WorkerProcesses,
+    workers: int,
+) -> None:
+    """Have stages opened by as many workers as *files* have work for, and wait for the first: it finds what is missing.
+
+    Raises:
+        RecipeError: a stage cannot be opened, because a package or a file is not there, or memory.
+
+    """
+    splits = estimated_splits(files, parse_size(recipe.input.split_size))
+    first, *_ = [pool.submit(open_stages, run_id, chain.stages) for _ in range(max(1, min(workers, splits)))]
+    try:
+        first.result()
+    except WorkerDiedError as error:
+        raise RecipeError(f"the stages cannot be opened: {error}") from None
 
 
 def check_mixture(recipe: Recipe, chain: Chain, found: Discovery | None) -> None:

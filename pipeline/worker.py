@@ -11,7 +11,7 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,12 +37,12 @@ from corpusmill.schemas import CLUSTERS, EXCERPT, QUARANTINE, REJECTS, StageErro
 from corpusmill.schemas.inputs import InputSettings, Split
 from corpusmill.schemas.manifest import FileRecord, SegmentRecord, StageCounts
 from corpusmill.schemas.recipe import LimitSettings, MixtureSettings, OutputSettings
-from corpusmill.stages import CorpusStage, Deduplicate, Pack, Stage
+from corpusmill.stages import CorpusStage, Deduplicate, Pack, Stage, Tokenize
 from corpusmill.stages.base import CountingFunction, as_batch, with_columns
 from corpusmill.subsets import in_sample
 from corpusmill.trail import READ, Culprit, Place, Trail
 
-__all__ = ["SegmentJob", "peak_memory", "run_segment"]
+__all__ = ["SegmentJob", "open_stages", "peak_memory", "run_segment"]
 
 _RESOLVED = "corpusmill.resolved"  # the column on which what an index found out travels with the rows
 _ENGINE = signal_column("html_engine")
@@ -91,6 +91,18 @@ def run_segment(job: SegmentJob) -> SegmentRecord:
                 run.process(number, batch)
             run.finish()
         return run.record()
+
+
+def open_stages(run: str, stages: Sequence[NamedStage]) -> None:
+    """Open the stages of a run in this process: its first split need not wait, and what cannot be opened is found before."""
+    _forget_other_runs(run)
+    for named in stages:
+        if named.stage.ordered is not None:
+            _sketcher(named.stage.ordered)
+            _settler(named.stage.ordered)
+            named.stage.ordered.check()
+        elif not isinstance(named.stage, Pack | Tokenize):
+            _opened(named.stage)
 
 
 _current_run = ""

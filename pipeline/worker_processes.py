@@ -17,6 +17,7 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from multiprocessing.pool import ExceptionWithTraceback
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
@@ -59,6 +60,8 @@ class _CannotStartError(RetryableError):
 class WorkerProcesses(Executor):
     """Runs each job in one of *workers* processes; *prepare* is called in each of them first (both must pickle).
 
+    They are started as jobs come that no other process has time for: a small input never pays for more than one.
+
     A job whose process dies fails with `WorkerDiedError`. A process that cannot even start, because the main script is not
     protected by `if __name__ == "__main__":` for example, fails its job with `RetryableError`.
     """
@@ -69,22 +72,30 @@ class WorkerProcesses(Executor):
         self._starting = threading.Lock()
         self._processes: dict[int, _Process] = {}  # by keeper
         self._stopped = False
-        self._keepers = [threading.Thread(target=self._keep, args=(n,), daemon=True) for n in range(workers)]
-        self._began = False
+        self._workers = workers
+        self._keepers: list[threading.Thread] = []
+        self._jobs = 0  # queued or running
+        self._counting = threading.Lock()
 
     def start(self) -> None:
-        """Start the processes, which takes most of a second; without this the first job does."""
-        if not self._began:
-            self._began = True
-            for keeper in self._keepers:
-                keeper.start()
+        """Start a process ahead of the first job, which takes most of a second."""
+        with self._counting:
+            if not self._keepers:
+                self._add_keeper()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Queue a job and return its future."""
-        self.start()
         future: Future[Any] = Future()
+        with self._counting:
+            self._jobs += 1
+            if len(self._keepers) < min(self._jobs, self._workers):
+                self._add_keeper()
         self._tasks.put((future, fn, args, kwargs))
         return future
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End the processes: when they are idle, or at once after an error."""
+        self.shutdown(cancel_futures=kind is not None)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the processes when they are idle; with *cancel_futures* at once, whatever they are doing.
@@ -101,25 +112,41 @@ class WorkerProcesses(Executor):
                     pass
         for _ in self._keepers:
             self._tasks.put(None)
-        if wait and self._began:
+        if not self._jobs:
+            for process in list(self._processes.values()):
+                if not process.ready:  # started for jobs that others have done
+                    process.kill()
+        if wait:
             for keeper in self._keepers:
                 keeper.join()
+
+    def _add_keeper(self) -> None:
+        self._keepers.append(threading.Thread(target=self._keep, args=(len(self._keepers),), daemon=True))
+        self._keepers[-1].start()
+
+    def _done(self) -> None:
+        with self._counting:
+            self._jobs -= 1
 
     def _keep(self, number: int) -> None:
         """Hand jobs to one process, and put a new one in its place when it dies."""
         with contextlib.suppress(Exception):  # the first job tries again, and gets the error
-            self._start(number)
+            self._start(number).wait()  # jobs that come meanwhile are for those that are ready
         while (task := self._tasks.get()) is not None:
             future, fn, args, kwargs = task
             if not future.set_running_or_notify_cancel():
+                self._done()
                 continue
             try:
                 process = self._processes.get(number) or self._start(number)
-                future.set_result(process.call(fn, args, kwargs))
+                answer = process.call(fn, args, kwargs)
+                self._done()  # before anybody hears of it and sends the next
+                future.set_result(answer)
             except BaseException as error:  # noqa: BLE001  the future carries it to whoever waits
                 # A job may raise RetryableError too: only these two say that the process is gone.
                 if isinstance(error, WorkerDiedError | _CannotStartError) and number in self._processes:
                     self._processes.pop(number).join()
+                self._done()
                 future.set_exception(error)
         if number in self._processes:
             self._processes[number].end()
@@ -142,14 +169,18 @@ class _Process:
         self._process = context.Process(target=_serve, args=(theirs, prepare), daemon=True)
         self._process.start()
         theirs.close()
-        self._ready = False
+        self.ready = False
+
+    def wait(self) -> None:
+        """Wait until the process can take a job."""
+        if not self.ready:
+            self._receive()
+            self.ready = True
 
     def call(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a job in the process and return its result, or raise its error."""
         job = ForkingPickler.dumps((fn, args, kwargs))
-        if not self._ready:
-            self._receive()
-            self._ready = True
+        self.wait()
         try:
             self._pipe.send_bytes(job)
         except OSError:  # it died while it waited for work
@@ -167,7 +198,7 @@ class _Process:
         except (EOFError, OSError):
             pass
         code = self._exit_code()
-        if not self._ready and code >= 0:
+        if not self.ready and code >= 0:
             raise _CannotStartError(
                 "no worker process could start; a script that calls run() with worker processes must do so under "
                 '`if __name__ == "__main__":`'
@@ -187,7 +218,7 @@ class _Process:
 
     def end(self) -> None:
         """Let the process end: it reads the end of its pipe. One that never had a job may still be starting."""
-        if not self._ready:
+        if not self.ready:
             self.kill()
         self._pipe.close()
         self._process.join()
@@ -207,8 +238,8 @@ def _serve(pipe: Any, prepare: Callable[[], object]) -> None:
             answer = True, fn(*args, **kwargs)
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
-        except BaseException as error:  # noqa: BLE001  it is raised again in the owner
-            answer = False, error
+        except BaseException as error:  # noqa: BLE001  it is raised again in the owner, with the lines where it came from
+            answer = False, ExceptionWithTraceback(error, error.__traceback__)
         try:
             data = ForkingPickler.dumps(answer)
             pickle.loads(data)  # noqa: S301  an error whose arguments do not fit its class fails only here

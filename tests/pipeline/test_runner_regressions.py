@@ -20,7 +20,7 @@ from corpusmill.audit import audit
 from corpusmill.journal import Event, Journal
 from corpusmill.limits import in_worker
 from corpusmill.run import run
-from corpusmill.schemas import Drop, OutputMismatchError, RetryableError, StageError
+from corpusmill.schemas import Drop, OutputMismatchError, RecipeError, RetryableError, StageError
 from corpusmill.schemas.inputs import InputSettings
 from corpusmill.schemas.manifest import RunStarted, SegmentRecord, ShardRecord, SplitPlanned
 from corpusmill.schemas.recipe import LimitSettings, OutputSettings, Recipe
@@ -333,6 +333,53 @@ def test_the_time_that_a_stage_takes_to_open_is_no_documents(tmp_path: Path, exe
     write(tmp_path / "in" / "a.jsonl", ["0", "1", "2"])
     run(recipe(SlowToOpen(), limits=QUICK), [tmp_path / "in"], tmp_path / "out", executor=executor)
     assert ids(tmp_path / "out") == ["0", "1", "2"]
+
+
+class Unopened(DocumentStage, frozen=True, kw_only=True):
+    """Cannot be opened, or notes where it was."""
+
+    note: str
+    how: str = "open"
+
+    def open(self) -> Any:
+        if self.how == "raise":
+            raise RecipeError("unopened.note: there is no such thing; give another")
+        if self.how == "end":
+            os._exit(7)
+        with Path(self.note).open("a") as file:
+            print(os.getpid(), file=file)
+        return super().open()
+
+    def apply(self, document: Any) -> Any:
+        return document
+
+
+def test_stages_are_opened_where_they_work_and_only_if_something_is_new(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "a.jsonl", ["0", "1", "2"])
+    job = recipe(Unopened(note=str(tmp_path / "note")))
+    for _ in range(2):  # the second has nothing to do
+        run(job, [tmp_path / "in"], tmp_path / "out", workers=2)
+        (opened,) = (tmp_path / "note").read_text().split()
+        assert int(opened) != os.getpid()
+    write(tmp_path / "in" / "b.jsonl", ["3"])
+    run(job, [tmp_path / "in"], tmp_path / "out", workers=2)
+    assert len((tmp_path / "note").read_text().split()) == 2
+    run(job, [tmp_path / "in"], tmp_path / "other", executor="inline")
+    assert (tmp_path / "note").read_text().split()[2:] == [str(os.getpid())]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("raise", "unopened.note: there is no such thing; give another"),
+        ("end", "the stages cannot be opened: the worker process ended itself with status 7"),
+    ],
+)
+def test_what_cannot_be_opened_is_said_before_anything_is_read(tmp_path: Path, how: str, message: str) -> None:
+    write(tmp_path / "in" / "a.jsonl", ["0", "1", "2"])
+    with pytest.raises(RecipeError, match=message):
+        run(recipe(Unopened(note="", how=how)), [tmp_path / "in"], tmp_path / "out", workers=2)
+    assert not (tmp_path / "out").exists()
 
 
 class UnspeakableError(Exception):
