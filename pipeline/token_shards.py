@@ -1,7 +1,7 @@
 """The shards of an output as one long row of tokens or sequences: which there are, their order, and reading from the middle.
 
-A position counts *units*: sequences where shards are packed, tokens where they hold documents. The number of units of a shard is
-in its footer, or in the column `n_tokens`, so a reader finds any position without reading what lies before it.
+A position counts *units*: sequences where shards are packed, tokens where they hold documents. The number of units of each row
+group is in the footer of its shard, so a reader finds any position without reading what lies before it.
 
 An order is made on three levels: shards, the row groups of a shard, the rows of a row group. Each is shuffled on its own, so
 that a shuffled reading needs one row group in memory and reads each once. Rejected: shuffling all rows, which reads a row group
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
@@ -122,12 +123,20 @@ class TokenShards:
 
     def _counted(self, number: int) -> npt.NDArray[np.int64]:
         file = self._file(number)
-        metadata = file.metadata
-        rows = np.array([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)], np.int64)
-        if self.sequence_length is not None or not len(rows):
-            return rows
-        lengths = file.read(columns=["n_tokens"]).column(0).to_numpy().astype(np.int64)
-        return np.add.reduceat(lengths, np.concatenate(([0], np.cumsum(rows)[:-1])))
+        groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
+        if self.sequence_length is not None:
+            return np.array([group.num_rows for group in groups], np.int64)
+        columns = [file.metadata.schema.column(at).path for at in range(file.metadata.num_columns)]
+        tokens = next(at for at, name in enumerate(columns) if name.startswith("input_ids."))
+        lengths = columns.index("n_tokens")
+        counts = np.zeros(len(groups), np.int64)
+        for at, group in enumerate(groups):
+            known = group.column(lengths).statistics
+            if known is not None and known.has_min_max and known.min > 0:
+                counts[at] = group.column(tokens).num_values
+            else:  # a list without entries counts as a value
+                counts[at] = pc.sum(file.read_row_group(at, columns=["n_tokens"]).column(0)).as_py() or 0
+        return counts
 
     def rows(self, number: int, group: int) -> Rows:
         """Return all rows of a row group; the last few are kept."""

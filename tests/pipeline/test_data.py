@@ -257,6 +257,36 @@ def test_documents_without_tokens_are_read_over(tmp_path: Path) -> None:
         assert len(list(TokenDataset(tmp_path, positions=True))) == packed.num_rows
 
 
+@pytest.mark.parametrize("statistics", [True, False])
+def test_empty_documents_count_for_nothing(tmp_path: Path, statistics: bool) -> None:
+    ids = [[], [1, 2, 3], [], [4], [5, 6], [7], [], []]
+    columns = {"input_ids": pa.array(ids, pa.list_(pa.uint16())), "n_tokens": pa.array(map(len, ids), pa.int32())}
+    pq.write_table(pa.table(columns), tmp_path / "train-00000.parquet", row_group_size=2, write_statistics=statistics)
+    dataset = TokenDataset(tmp_path, sequence_length=2)
+    assert [(item["input_ids"].tolist(), item["labels"].tolist()) for item in dataset] == [
+        ([1], [2]),
+        ([3], [4]),
+        ([5], [6]),
+    ]
+
+
+def test_the_length_of_a_reading_is_in_the_footers(outputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    read = pq.ParquetFile.read_row_group
+    groups = []
+
+    def reading(self: Any, group: int, **options: Any) -> Any:
+        groups.append(group)
+        return read(self, group, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", reading)
+    dataset = TokenDataset(outputs["documents"], sequence_length=16)
+    paths = sorted((outputs["documents"] / "shards").glob("train-*"))
+    assert len(dataset) == sum(sum(pq.read_table(path)["n_tokens"].to_pylist()) for path in paths) // 16
+    assert groups == []
+    next(iter(dataset))
+    assert len(groups) == 1
+
+
 def test_it_travels_to_other_processes(outputs: dict[str, Path]) -> None:
     dataset = opened(outputs, "packed", shuffle_seed=2)
     assert plain(pickle.loads(pickle.dumps(dataset))) == plain(dataset)
