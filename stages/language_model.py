@@ -1,19 +1,21 @@
 """py3langid's model, brought into a form that fits a processor's cache: see kernels/language_model.py.
 
-The model is read from the installed package, once per process, nearly all of it LZMA, and repacked in as much time again; 19
-MB of it stay. Rejected: keeping the repacked model on disk (a cache to invalidate, for a second per worker), and py3langid's
-own loop (the reference that tests hold this against).
+The model is read from the installed package, nearly all of it LZMA, and repacked in as much time again: most of a second and 130
+MB, of which 19 stay. So what comes of it is kept on disk (kept_tables.py). Rejected: py3langid's own loop (the reference
+that tests hold this against).
 """
 
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from corpusmill.schemas import StageError
+from corpusmill.stages.kept_tables import Tables, kept_tables
 from corpusmill.stages.kernels.language_model import COLUMNS, LOG_UNIT, rank
 from corpusmill.stages.kernels.language_packing import differing, memory_of, place_rows, place_weights, survey_weights
 
@@ -93,6 +95,20 @@ def language_model() -> LanguageModel:
         StageError: the installed py3langid has a model of another kind.
 
     """
+    from py3langid import langid
+
+    file = Path(langid.__file__).parent / langid.MODEL_FILE
+    kept = kept_tables("language_model", _repacked, rank, [file])
+    return LanguageModel(
+        labels=tuple(kept.pop("labels").tolist()),
+        memory=int(kept.pop("memory")),
+        unit=_UNIT / LOG_UNIT,
+        **kept,
+    )
+
+
+def _repacked() -> Tables:
+    """Return what the fields of `LanguageModel` are made from, but for the unit."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     found = LanguageIdentifier.from_model_file(MODEL_FILE)
@@ -107,10 +123,20 @@ def language_model() -> LanguageModel:
     number = np.empty(len(order), np.uint64)
     number[order] = np.arange(1, len(order) + 1)
     features = np.where(outputs >= 0, number[outputs], np.uint64(0))
-    automaton = _automaton(next_states, row_of, features)
-    labels = tuple(sorted(set(names)))
-    label_of = np.array([labels.index(label) for label in names])
-    return LanguageModel(labels, *automaton, rows, weights, least, prior, _UNIT / LOG_UNIT, label_of)
+    memory, first, exceptions, usual = _automaton(next_states, row_of, features)
+    labels = sorted(set(names))
+    return {
+        "labels": np.array(labels),
+        "memory": np.array(memory),
+        "first": first,
+        "exceptions": exceptions,
+        "usual": usual,
+        "rows": rows,
+        "weights": weights,
+        "least": least,
+        "prior": prior,
+        "label_of": np.array([labels.index(label) for label in names]),
+    }
 
 
 def _weights(

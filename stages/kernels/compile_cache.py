@@ -18,17 +18,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["keep_compiled"]
+__all__ = ["keep_compiled", "source_stamp"]
 
 _FOLDER = Path(__file__).parent
 _IMPORT = re.compile(r"^from corpusmill\.stages((?:\.\w+)*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
 
 
 @functools.cache
-def _stamp(module: str) -> bytes:
-    """Return the hash of the source of kernel module *module*, of the modules of stages that it imports, and so on."""
+def source_stamp(module: Path) -> bytes:
+    """Return the hash of the source file *module*, of the modules of stages that it imports, and so on."""
     sources: dict[Path, bytes] = {}
-    waiting = [_FOLDER / f"{module}.py"]
+    waiting = [module]
     while waiting:
         path = waiting.pop()
         if path not in sources and path.is_file():
@@ -73,7 +73,7 @@ class _Cache:
         self._inner = caching.FunctionCache(function)
         # One name for each state of the sources: two versions that run at the same time cannot mix up their files.
         implementation = self._inner._impl  # noqa: SLF001
-        stamp = _stamp(Path(function.__code__.co_filename).stem)
+        stamp = source_stamp(_FOLDER / Path(function.__code__.co_filename).name)
         self._inner._cache_file = caching.IndexDataCacheFile(  # noqa: SLF001
             cache_path=self._inner.cache_path,
             filename_base=f"{implementation.filename_base}-{stamp.hex()[:12]}",

@@ -97,7 +97,7 @@ def test_a_full_disk_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(compile_cache, "_stamp", lambda _: b"full disk")
+    monkeypatch.setattr(compile_cache, "source_stamp", lambda _: b"full disk")
     monkeypatch.setattr(caching.IndexDataCacheFile, "save", full)
     compiled: Any = kernel(add_one)
     assert isinstance(compiled._cache, compile_cache._Cache)
@@ -121,8 +121,8 @@ def test_a_change_in_an_imported_module_makes_files_stale(monkeypatch: pytest.Mo
     names = ("minhash", "text", "quality_scan", "text_cleaning", "sha1")
 
     def stamps() -> list[bytes]:
-        compile_cache._stamp.cache_clear()
-        return [compile_cache._stamp(name) for name in names]
+        compile_cache.source_stamp.cache_clear()
+        return [compile_cache.source_stamp(folder / f"{name}.py") for name in names]
 
     stale = {}
     try:
@@ -132,7 +132,7 @@ def test_a_change_in_an_imported_module_makes_files_stale(monkeypatch: pytest.Mo
                 file.write("# another constant\n")
             stale[changed] = {name for name, old, new in zip(names, before, stamps(), strict=True) if old != new}
     finally:
-        compile_cache._stamp.cache_clear()
+        compile_cache.source_stamp.cache_clear()
     assert stale == {
         "kernels/text.py": {"minhash", "text", "quality_scan"},
         "kernels/quality_layout.py": {"quality_scan"},

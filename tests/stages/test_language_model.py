@@ -16,7 +16,7 @@ from corpusmill.stages.kernels.language_packing import place_rows
 from corpusmill.stages.kernels.language_sample import BY_PYTHON, NO_LETTERS
 from corpusmill.stages.language_characters import characters
 from corpusmill.stages.language_engines import best_two, engine_for, names_of
-from corpusmill.stages.language_model import language_model
+from corpusmill.stages.language_model import _repacked, language_model
 from corpusmill.stages.language_samples import prepared, sample, samples
 from corpusmill.stages.text_buffers import text_buffers
 
@@ -109,7 +109,18 @@ def test_rows_that_do_not_fit_are_refused_and_others_share_no_place(size: int) -
 def test_a_model_that_does_not_fit_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("corpusmill.stages.language_model.place_rows", lambda *_: -1)
     with pytest.raises(StageError, match="do not fit in"):
-        language_model.__wrapped__()
+        _repacked()
+
+
+def test_what_is_kept_on_disk_is_what_is_made() -> None:
+    kept, made = language_model()._asdict(), _repacked()
+    assert kept.pop("labels") == tuple(made.pop("labels").tolist())
+    assert kept.pop("memory") == made.pop("memory")
+    kept.pop("unit")
+    assert kept.keys() == made.keys()
+    for name, table in made.items():
+        assert np.array_equal(kept[name], table)
+        assert kept[name].dtype == table.dtype
 
 
 def test_few_texts_are_left_to_python() -> None:
