@@ -15,9 +15,10 @@ import pickle
 import queue
 import signal
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]  # typeshed does not know it
+from multiprocessing import resource_tracker
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
@@ -41,6 +42,11 @@ class WorkerDiedError(Exception):
         super().__init__(exit_code)
         self.exit_code = exit_code
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether others may have sent the signal, which then says nothing about the job."""
+        return self.exit_code in (-signal.SIGKILL, -signal.SIGTERM)
+
     def __str__(self) -> str:
         if self.exit_code == OUT_OF_MEMORY:
             return "the worker process needed more memory than limits.worker_memory"
@@ -57,6 +63,13 @@ class _CannotStartError(RetryableError):
     """A worker process ended before it took its first job."""
 
 
+class _WorkerLines(Exception):  # noqa: N818  it is never raised, but shown as the cause of an error
+    """Where a worker raised an error, as text: a traceback does not pickle."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
 class WorkerProcesses(Executor):
     """Runs each job in one of *workers* processes; *prepare* is called in each of them first (both must pickle).
 
@@ -71,7 +84,8 @@ class WorkerProcesses(Executor):
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._starting = threading.Lock()
         self._processes: dict[int, _Process] = {}  # by keeper
-        self._stopped = False
+        self._stopped = False  # with cancel_futures: no process may start any more
+        self._shut_down = False
         self._workers = workers
         self._keepers: list[threading.Thread] = []
         self._jobs = 0  # queued or running
@@ -87,10 +101,12 @@ class WorkerProcesses(Executor):
         """Queue a job and return its future."""
         future: Future[Any] = Future()
         with self._counting:
+            if self._shut_down:
+                raise RuntimeError("the worker processes were shut down: nobody would take the job")
             self._jobs += 1
             if len(self._keepers) < min(self._jobs, self._workers):
                 self._add_keeper()
-        self._tasks.put((future, fn, args, kwargs))
+            self._tasks.put((future, fn, args, kwargs))
         return future
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -102,6 +118,8 @@ class WorkerProcesses(Executor):
 
         A killed worker leaves only temporary files, which the next run removes.
         """
+        with self._counting:
+            self._shut_down = True
         if cancel_futures:
             with self._starting:
                 self._stopped = True
@@ -167,7 +185,13 @@ class _Process:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, prepare), daemon=True)
-        self._process.start()
+        # Ctrl-C is for the owner, also while the process cannot ignore it yet. The tracker has to be there: it lets it through.
+        resource_tracker.ensure_running()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         theirs.close()
         self.ready = False
 
@@ -185,10 +209,10 @@ class _Process:
             self._pipe.send_bytes(job)
         except OSError:  # it died while it waited for work
             raise WorkerDiedError(self._exit_code()) from None
-        done, value = self._receive()
+        done, value, lines = self._receive()
         if done:
             return value
-        raise value
+        raise value from _WorkerLines(lines)
 
     def _receive(self) -> Any:
         multiprocessing.connection.wait([self._pipe, self._process.sentinel])
@@ -227,25 +251,43 @@ class _Process:
 def _serve(pipe: Any, prepare: Callable[[], object]) -> None:
     """Run jobs until the owner closes the pipe."""
     prepare()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # prepare() has said what becomes of it
     threading.Thread(target=_end_with_owner, daemon=True).start()
     pipe.send(None)
     while True:
         try:
-            fn, args, kwargs = pickle.loads(pipe.recv_bytes())  # noqa: S301  from our own owner, over a private pipe
+            job = pipe.recv_bytes()
         except EOFError:
             return
-        try:
-            answer = True, fn(*args, **kwargs)
-        except MemoryError:
-            os._exit(OUT_OF_MEMORY)
-        except BaseException as error:  # noqa: BLE001  it is raised again in the owner, with the lines where it came from
-            answer = False, ExceptionWithTraceback(error, error.__traceback__)
-        try:
-            data = ForkingPickler.dumps(answer)
-            pickle.loads(data)  # noqa: S301  an error whose arguments do not fit its class fails only here
-        except Exception as error:  # noqa: BLE001  whatever the parts of an answer do when they are pickled
-            data = ForkingPickler.dumps((False, RuntimeError(f"{answer[1]!r} cannot be sent to the owner: {error}")))
-        pipe.send_bytes(data)
+        pipe.send_bytes(_answer(job))
+
+
+def _answer(job: bytes) -> memoryview:
+    """Run a pickled job and return, pickled, whether it succeeded and its result, or its error."""
+    try:
+        fn, args, kwargs = pickle.loads(job)  # noqa: S301  from our own owner, over a private pipe
+        result = fn(*args, **kwargs)
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+    except BaseException as error:  # noqa: BLE001  it is raised again in the owner, with the lines where it came from
+        return _pickled(False, error, "".join(traceback.format_exception(error)), _said(error))
+    return _pickled(True, result, "", f"a result of type {type(result).__name__}")
+
+
+def _pickled(done: bool, value: Any, lines: str, words: str) -> memoryview:
+    """Pickle an answer; of one that cannot be pickled, or not be unpickled, say so in *words*."""
+    try:
+        data = ForkingPickler.dumps((done, value, lines))
+        pickle.loads(data)  # noqa: S301  an error whose arguments do not fit its class fails only here
+    except Exception as error:  # noqa: BLE001  whatever the parts of an answer do when they are pickled
+        unsent = RuntimeError(f"{words} cannot be sent to the owner: {_said(error)}")
+        return ForkingPickler.dumps((False, unsent, lines or "".join(traceback.format_exception(error))))
+    return data
+
+
+def _said(error: BaseException) -> str:
+    """Return what an error is and says, even if it cannot say it."""
+    return "".join(traceback.format_exception_only(error)).strip()
 
 
 def _end_with_owner() -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,18 @@ def test_processes_are_others_and_leave_ctrl_c_to_the_owner() -> None:
     with open_executor("processes", 1) as pool:
         assert pool.submit(os.getpid).result() != os.getpid()
         assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+
+
+STARTING = """
+import os, signal
+from corpusmill.executors import open_executor
+
+if __name__ == "__main__":
+    with open_executor("processes", 2) as pool:
+        print(*[job.result() for job in [pool.submit(abs, -1), pool.submit(abs, -2)]])
+else:
+    os.kill(os.getpid(), signal.SIGINT)
+"""
 
 
 def test_the_number_of_workers_chooses_the_executor() -> None:
@@ -90,6 +103,65 @@ def test_an_error_comes_with_the_lines_of_the_worker_that_raised_it() -> None:
     with open_executor("processes", 1) as pool, pytest.raises(ValueError, match="as it should") as caught:
         pool.submit(fail).result()
     assert 'raise ValueError("as it should")' in str(caught.value.__cause__)
+
+
+class OddError(Exception):
+    """Cannot be made again from its arguments, nor say what it is."""
+
+    def __init__(self, one: int, other: int) -> None:
+        super().__init__(one + other)
+
+    def __str__(self) -> str:
+        raise RuntimeError("cannot say")
+
+
+def fail_oddly() -> None:
+    raise OddError(1, 2)
+
+
+def fail_without_a_pickle() -> None:
+    raise ValueError("as it should", lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [(fail_oddly, "OddError: <exception str() failed>"), (fail_without_a_pickle, "ValueError: ('as it should', ")],
+)
+def test_an_error_that_cannot_be_sent_is_told_with_its_lines(job: Callable[[], None], words: str) -> None:
+    with open_executor("processes", 1) as pool:
+        process = pool.submit(os.getpid).result()
+        with pytest.raises(RuntimeError, match="cannot be sent to the owner") as caught:
+            pool.submit(job).result()
+        assert words in str(caught.value)
+        assert f"in {job.__name__}" in str(caught.value.__cause__)
+        assert pool.submit(os.getpid).result() == process
+
+
+def test_a_job_that_the_worker_does_not_know_fails_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def here_only() -> None:
+        """Is at the top of a module, but not of the one that the worker imports."""
+
+    here_only.__qualname__ = "here_only"
+    monkeypatch.setitem(globals(), "here_only", here_only)
+    with open_executor("processes", 1) as pool:
+        with pytest.raises(AttributeError, match="here_only"):
+            pool.submit(here_only).result()
+        assert pool.submit(abs, -1).result() == 1
+
+
+def test_no_job_is_taken_that_nobody_would_do() -> None:
+    pool = open_executor("processes", 1)
+    with pool:
+        assert pool.submit(abs, -1).result() == 1
+    with pytest.raises(RuntimeError, match="shut down"):
+        pool.submit(abs, -1)
+
+
+def test_a_worker_leaves_ctrl_c_to_its_owner_while_it_starts(tmp_path: Path) -> None:
+    script = tmp_path / "starting.py"
+    script.write_text(STARTING)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("1 2\n", "", 0)
 
 
 def test_a_worker_does_not_outlive_its_killed_owner(tmp_path: Path) -> None:
