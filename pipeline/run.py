@@ -31,7 +31,7 @@ from corpusmill.progress import NoProgress, Progress
 from corpusmill.put_tokenizer import put_tokenizer, record_engine
 from corpusmill.recipe import fingerprint
 from corpusmill.report import write_report
-from corpusmill.schemas import EngineMismatchError, RecipeError
+from corpusmill.schemas import EngineMismatchError, RecipeError, RetryableError
 from corpusmill.schemas.inputs import InputFile
 from corpusmill.schemas.manifest import EngineDistrusted, Manifest, RunFinished
 from corpusmill.schemas.recipe import OutputSettings, Recipe
@@ -64,6 +64,7 @@ _LIBRARIES = (
     "xxhash",
 )
 _EXTRAS = ("trafilatura", "lxml", "justext", "symspellpy", "pycld2")  # lxml and justext are what trafilatura reads with
+_KILLED = 3  # workers killed one after the other while they open the stages, by others or for want of memory, that end the run
 
 
 def run(
@@ -235,14 +236,26 @@ def _open_stages(
 
     Raises:
         RecipeError: a stage cannot be opened, because a package or a file is not there, or memory.
+        RetryableError: the workers that opened them were killed, one after the other.
 
     """
     splits = estimated_splits(files, parse_size(recipe.input.split_size))
     first, *_ = [pool.submit(open_stages, run_id, chain.stages) for _ in range(max(1, min(workers, splits)))]
-    try:
-        first.result()
-    except WorkerDiedError as error:
-        raise RecipeError(f"the stages cannot be opened: {error}") from None
+    killed = 0
+    while True:
+        try:
+            first.result()
+            return
+        except WorkerDiedError as death:
+            if not death.doubtful:
+                raise RecipeError(f"the stages cannot be opened: {death}") from None
+            killed += 1
+            if killed == _KILLED:
+                raise RetryableError(
+                    f"{killed} workers were killed while they opened the stages, the last time: {death}; "
+                    "give them more memory, or run the same command again with fewer --workers"
+                ) from None
+        first = pool.submit(open_stages, run_id, chain.stages)
 
 
 def check_mixture(recipe: Recipe, chain: Chain, found: Discovery | None) -> None:

@@ -11,7 +11,6 @@ too. Such a death counts against a document only when it comes at the same docum
 from __future__ import annotations
 
 import mmap
-import signal
 import struct
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +26,6 @@ READ = -1
 """The step in which documents are read; stages are steps 0, 1, 2 and so on."""
 _ALL = -1
 _FORMAT = struct.Struct("<qqq")
-_DOUBTFUL = (-signal.SIGKILL, -signal.SIGTERM)
 _TIMES = 3  # deaths of a doubtful kind at the same document that make it the culprit
 _IDLE = 5  # deaths before any step is noted, or while nothing is known, that end the run
 _HOPELESS = 16  # documents, the very first ones of a split, that a stage must kill in a row to count as broken
@@ -120,7 +118,7 @@ class Deaths:
             self._lost(death, steps)
             return
         place, row = seen
-        self._doubtful += death.exit_code in _DOUBTFUL
+        self._doubtful += death.doubtful
         if self._doubtful >= _KILLED:
             raise RetryableError(
                 f"worker processes were killed {_KILLED} times while they worked on {self._job}, each time at another document: "
@@ -135,7 +133,7 @@ class Deaths:
         self._times = self._times + 1 if self._last == seen else 1
         self._last = seen
         self.careful.add(place)
-        if death.exit_code in _DOUBTFUL and self._times < _TIMES:
+        if death.doubtful and self._times < _TIMES:
             return
         self._doubtful = 0
         self.culprits.append(Culprit(place, row, str(death)))

@@ -348,6 +348,22 @@ class Unopened(DocumentStage, frozen=True, kw_only=True):
             os._exit(7)
         with Path(self.note).open("a") as file:
             print(os.getpid(), file=file)
+        opened = len(Path(self.note).read_text().split())
+        if self.how == "killed" or (self.how == "killed once" and opened == 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().open()
+
+    def apply(self, document: Any) -> Any:
+        return document
+
+
+class Modelled(DocumentStage, frozen=True, kw_only=True):
+    """Cannot be opened without a file, of which the recipe knows nothing but the name."""
+
+    model: str
+
+    def open(self) -> Any:
+        Path(self.model).read_text()
         return super().open()
 
     def apply(self, document: Any) -> Any:
@@ -380,6 +396,34 @@ def test_what_cannot_be_opened_is_said_before_anything_is_read(tmp_path: Path, h
     with pytest.raises(RecipeError, match=message):
         run(recipe(Unopened(note="", how=how)), [tmp_path / "in"], tmp_path / "out", workers=2)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_worker_that_is_killed_while_it_opens_stages_is_replaced(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    write(tmp_path / "in" / "a.jsonl", ["0", "1", "2"])
+    run(recipe(Unopened(note=str(note), how="killed once")), [tmp_path / "in"], tmp_path / "out", workers=2)
+    assert ids(tmp_path / "out") == ["0", "1", "2"]
+    assert len(set(note.read_text().split())) == 2
+    with pytest.raises(RetryableError, match=r"3 workers were killed while they opened the stages.*SIGKILL"):
+        run(recipe(Unopened(note=str(note), how="killed")), [tmp_path / "in"], tmp_path / "other", workers=2)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_run_goes_on_when_the_stages_of_a_recorded_batch_can_be_opened_again(tmp_path: Path) -> None:
+    model = write(tmp_path / "model", ["a"])
+    job = recipe(Modelled(model=str(model))), [tmp_path / "in"], tmp_path / "out"
+    write(tmp_path / "in" / "a.jsonl", ["0", "1", "2"])
+    run(*job, workers=2)
+    write(tmp_path / "in" / "b.jsonl", ["3"])
+    model.rename(tmp_path / "away")
+    for workers in (2, 1):
+        with pytest.raises(FileNotFoundError):
+            run(*job, workers=workers)
+    assert [len(run.files) for run in events(tmp_path / "out", RunStarted)] == [1, 1]
+    (tmp_path / "away").rename(model)
+    run(*job, workers=2)
+    assert ids(tmp_path / "out") == ["0", "1", "2", "3"]
+    assert audit(tmp_path / "out").ok
 
 
 class UnspeakableError(Exception):
