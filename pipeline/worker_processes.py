@@ -253,13 +253,10 @@ def _serve(pipe: Any, prepare: Callable[[], object]) -> None:
     prepare()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # prepare() has said what becomes of it
     threading.Thread(target=_end_with_owner, daemon=True).start()
-    pipe.send(None)
-    while True:
-        try:
-            job = pipe.recv_bytes()
-        except EOFError:
-            return
-        pipe.send_bytes(_answer(job))
+    with contextlib.suppress(EOFError, ConnectionError):  # there are no more jobs, or the owner is gone
+        pipe.send(None)
+        while True:
+            pipe.send_bytes(_answer(pipe.recv_bytes()))
 
 
 def _answer(job: bytes) -> memoryview:

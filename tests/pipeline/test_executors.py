@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from corpusmill.executors import InlineExecutor, open_executor
 from corpusmill.schemas import RecipeError
 from corpusmill.stages.compile_ahead import processors
-from corpusmill.worker_processes import WorkerDiedError, WorkerProcesses
+from corpusmill.worker_processes import WorkerDiedError, WorkerProcesses, _serve
 
 ORPHANED = """
 import os, signal, sys
@@ -162,6 +163,12 @@ def test_a_worker_leaves_ctrl_c_to_its_owner_while_it_starts(tmp_path: Path) -> 
     script.write_text(STARTING)
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("1 2\n", "", 0)
+
+
+def test_a_worker_whose_owner_is_gone_before_it_is_ready_ends_without_a_word() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    ours.close()
+    _serve(theirs, int)  # raises nothing
 
 
 def test_a_worker_does_not_outlive_its_killed_owner(tmp_path: Path) -> None:
