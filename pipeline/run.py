@@ -64,7 +64,7 @@ _LIBRARIES = (
     "xxhash",
 )
 _EXTRAS = ("trafilatura", "lxml", "justext", "symspellpy", "pycld2")  # lxml and justext are what trafilatura reads with
-_KILLED = 3  # workers killed one after the other while they open the stages, by others or for want of memory, that end the run
+_KILLED = 5  # workers killed one after the other while they open the stages, by others or for want of memory, that end the run
 
 
 def run(

@@ -404,7 +404,7 @@ def test_a_worker_that_is_killed_while_it_opens_stages_is_replaced(tmp_path: Pat
     run(recipe(Unopened(note=str(note), how="killed once")), [tmp_path / "in"], tmp_path / "out", workers=2)
     assert ids(tmp_path / "out") == ["0", "1", "2"]
     assert len(set(note.read_text().split())) == 2
-    with pytest.raises(RetryableError, match=r"3 workers were killed while they opened the stages.*SIGKILL"):
+    with pytest.raises(RetryableError, match=r"5 workers were killed while they opened the stages.*SIGKILL"):
         run(recipe(Unopened(note=str(note), how="killed")), [tmp_path / "in"], tmp_path / "other", workers=2)
     assert not (tmp_path / "other").exists()
 
