@@ -8,9 +8,12 @@ from typing import Any
 import pyarrow as pa
 
 from corpusmill.limits import CpuLimitError, in_worker
+from corpusmill.read_records import scrubbed
 from corpusmill.schemas import CorpusmillError, StageError
 
-__all__ = ["isolate"]
+__all__ = ["isolate", "words_of"]
+
+_LONGEST = 2_000  # characters of an error's words
 
 
 def isolate(
@@ -47,3 +50,12 @@ def isolate(
         done += good
         failed += bad
     return done, failed
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an error is and says, as far as it can be said."""
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001  an error of a stage may be as broken as the stage
+        said = ""
+    return scrubbed(f"{type(error).__name__}: {said[:_LONGEST]}".removesuffix(": "))

@@ -19,9 +19,11 @@ from corpusmill.schemas import DOCUMENTS, RecipeError
 from corpusmill.schemas.manifest import Manifest
 from corpusmill.schemas.recipe import Recipe
 from corpusmill.stages import Function, Pack, Stage
+from corpusmill.stages.base import with_columns
 
 __all__ = ["Pipeline"]
 
+_RESOLVED = "corpusmill.resolved"  # the column on which what an index found out travels with the rows
 Batch = TypeVar("Batch", pa.RecordBatch, pa.Table)
 OnError = Callable[[str, str, BaseException], object]
 """Told of a document on which a stage failed: its id, the name of the stage as in a manifest, the error."""
@@ -75,6 +77,7 @@ class Pipeline:
 
         Raises:
             RecipeError: a stage needs files (a tokenizer to train, packing): use `run`.
+            StageError: a stage does not do what stages must; no document is to blame, with *on_error* or without.
             Exception: whatever a stage raises, without *on_error*.
 
         """
@@ -142,35 +145,41 @@ def _step(named: NamedStage, on_error: OnError | None) -> Callable[[pa.RecordBat
             out, verdicts = opened(batch)
             return out.filter(pc.is_null(verdicts))
 
-        return apply if on_error is None else _forgiving(apply, named.name, on_error)
+        return lambda batch: _joined([out for _, out in _results(apply, batch, named.name, on_error)])
 
     sketch, index, settle = ordered.sketch(), ordered.open_index(), ordered.settle()
 
     def resolve(batch: pa.RecordBatch) -> pa.RecordBatch:
-        known = index.add(0, pa.Table.from_batches([sketch(batch)]))
+        rows, sketches = zip(*_results(sketch, batch, named.name, on_error), strict=True)
+        known = index.add(0, pa.Table.from_batches(sketches))
         if not known:
             raise RecipeError(f"{stage.kind} must see the whole corpus first: use Pipeline.run")
-        out, verdicts = settle(batch, known[0][1])
+        resolved = with_columns(_joined(rows), {_RESOLVED: known[0][1]})
+        return _joined([out for _, out in _results(settled, resolved, named.name, on_error)])
+
+    def settled(batch: pa.RecordBatch) -> pa.RecordBatch:
+        *names, resolved = batch.schema.names
+        out, verdicts = settle(batch.select(names), batch.column(resolved))
         return out.filter(pc.is_null(verdicts))
 
     return resolve
 
 
-def _forgiving(
-    apply: Callable[[pa.RecordBatch], pa.RecordBatch], name: str, on_error: OnError
-) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """Return *apply* for what it does not fail on; *on_error* is told of the rest."""
+def _results(
+    function: Callable[[pa.RecordBatch], pa.RecordBatch], batch: pa.RecordBatch, name: str, on_error: OnError | None
+) -> list[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Apply *function* and return (rows, result) pairs, at least one; *on_error* is told of the rows on which it fails."""
+    if on_error is None or not batch.num_rows:
+        return [(batch, function(batch))]
+    done, failed = isolate(function, batch)
+    for row, error in failed:
+        on_error(row.column("id")[0].as_py(), name, error)
+    nothing = batch.slice(0, 0)
+    return done or [(nothing, function(nothing))]
 
-    def survivors(batch: pa.RecordBatch) -> pa.RecordBatch:
-        parts, failed = isolate(apply, batch)
-        for row, error in failed:
-            on_error(row.column("id")[0].as_py(), name, error)
-        done = [out for _, out in parts]
-        if len(done) == 1:
-            return done[0]
-        return pa.concat_batches(done) if done else apply(batch.slice(0, 0))
 
-    return survivors
+def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def _as_stage(given: Any) -> Stage:

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from corpusmill import __version__
 from corpusmill.discover import discover
+from corpusmill.isolation import words_of
 from corpusmill.journal import temporary_name, write_atomically
 from corpusmill.log import Level
 from corpusmill.pipeline import Pipeline
@@ -221,7 +222,7 @@ def _read(recipe: Recipe, inputs: Sequence[str], size: int, sampling: Sampling, 
     def on_error(id_: str, kind: str, error: BaseException) -> None:
         nonlocal failed, first
         failed += 1
-        first = first or f"{kind} failed on document {id_!r}: {type(error).__name__}: {error}"
+        first = first or f"{kind} failed on document {id_!r}: {words_of(error)}"
 
     with work("reading", stored) as done:
         for batch in Pipeline(stages).batches(_batches(recipe, files, share, say, done), on_error=on_error):

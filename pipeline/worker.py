@@ -27,11 +27,10 @@ from corpusmill.finished_rows import FinishedRows
 from corpusmill.group_rates import GroupTally
 from corpusmill.input_state import CHANGED, InputChangedError, content_hash, is_changed
 from corpusmill.ipc_file import IpcFile
-from corpusmill.isolation import isolate
+from corpusmill.isolation import isolate, words_of
 from corpusmill.journal import file_hash
 from corpusmill.limits import CpuLimit
 from corpusmill.parquet import TableFile
-from corpusmill.read_records import scrubbed
 from corpusmill.readers import Quarantined, SkippedRecord, read
 from corpusmill.schemas import CLUSTERS, EXCERPT, QUARANTINE, REJECTS, StageError, signal_column
 from corpusmill.schemas.inputs import InputSettings, Split
@@ -46,7 +45,6 @@ __all__ = ["SegmentJob", "open_stages", "peak_memory", "run_segment"]
 
 _RESOLVED = "corpusmill.resolved"  # the column on which what an index found out travels with the rows
 _ENGINE = signal_column("html_engine")
-_LONGEST = 2_000  # characters of an error's words
 
 
 @dataclass(frozen=True)
@@ -318,7 +316,7 @@ class _SegmentRun:
             parts, failed = isolate(function, batch, self._limit.renew)
             self._rest()
             for row, error in failed:
-                self._blame(named, row, _words(error))
+                self._blame(named, row, words_of(error))
             return parts
         deadly = {culprit.row: culprit.error for culprit in self._job.culprits if culprit.place == place}
         parts = []
@@ -332,7 +330,7 @@ class _SegmentRun:
             self._rest()
             parts += good
             for _, error in failed:
-                self._blame(named, row, _words(error))
+                self._blame(named, row, words_of(error))
         return parts
 
     def _rest(self) -> None:
@@ -424,15 +422,6 @@ class _SegmentRun:
                 self._record.languages[language or "unknown"] = (
                     self._record.languages.get(language or "unknown", 0) + count
                 )
-
-
-def _words(error: BaseException) -> str:
-    """Return what an error is and says, as far as it can be said."""
-    try:
-        said = str(error)
-    except Exception:  # noqa: BLE001  an error of a stage may be as broken as the stage
-        said = ""
-    return scrubbed(f"{type(error).__name__}: {said[:_LONGEST]}".removesuffix(": "))
 
 
 def _size(batch: pa.RecordBatch) -> int:

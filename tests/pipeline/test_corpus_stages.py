@@ -156,6 +156,26 @@ def test_what_is_resolved_in_order_is_settled_row_by_row(tmp_path: Path) -> None
     assert audit(tmp_path / "one").ok
 
 
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_documents_that_cannot_be_sketched_or_settled_are_left_out_where_somebody_is_told(batch_size: int) -> None:
+    given = [{"id": str(n), "text": f"w{n % 7} {'raise' if n in {3, 9} else 'plain'} {n}"} for n in range(30)]
+    given.insert(5, {"id": "no text", "html": "<p>w0 plain"})
+    pipeline = Pipeline([Numbered(), NormalizeText()])
+    failed: list[tuple[str, str, str]] = []
+    kept = pipeline.documents(
+        given, batch_size=batch_size, on_error=lambda id_, stage, error: failed.append((id_, stage, repr(error)))
+    )
+    expected = {str(n): f"{n // 7}: w{n % 7} plain {n}" for n in range(30) if n not in {3, 9}}
+    assert {document["id"]: document["text"] for document in kept} == expected
+    assert sorted(failed) == [
+        ("3", "numbered", "ValueError('not this one')"),
+        ("9", "numbered", "ValueError('not this one')"),
+        ("no text", "numbered", "AttributeError(\"'NoneType' object has no attribute 'partition'\")"),
+    ]
+    with pytest.raises((AttributeError, ValueError)):
+        list(pipeline.documents(given, batch_size=batch_size))
+
+
 def test_an_index_is_told_how_many_documents_will_come(tmp_path: Path) -> None:
     """By the splits before in their order, so that workers and an earlier batch do not matter."""
     source = write(tmp_path / "in" / "a.jsonl", range(200))

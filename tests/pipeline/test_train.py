@@ -278,9 +278,16 @@ def test_what_is_not_read_is_said(tmp_path: Path) -> None:
     assert any(line.startswith("1 records or files could not be read") for line in said)
 
 
+class UnspeakableError(Exception):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("cannot say")
+
+
 def failing_on_three(document: dict[str, Any]) -> dict[str, Any]:
     if document["id"] in {"d3", "d7", "d20"}:
-        raise ValueError("not this one")
+        raise UnspeakableError if document["id"] == "d3" else ValueError("not this one")
     return document
 
 
@@ -294,7 +301,7 @@ def test_a_document_on_which_a_stage_fails_costs_itself(tmp_path: Path, monkeypa
     train(recipe, [str(tmp_path)], tmp_path / "t.json", settings, sampling, say=lambda *line: said.append(line))
     assert seen == [{document["text"] for document in documents(30)} - {prose(n, 60) for n in (3, 7, 20)}]
     assert (
-        "3 documents were left out because a stage failed on them; function failed on document 'd3': ValueError: not this one",
+        "3 documents were left out because a stage failed on them; function failed on document 'd3': UnspeakableError",
         "warning",
     ) in said
 
