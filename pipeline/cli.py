@@ -223,7 +223,7 @@ def _check(
     from corpusmill.explain import explain_document, sample_documents
     from corpusmill.planning import estimated_splits
     from corpusmill.recipe import describe, fingerprint, load_recipe
-    from corpusmill.run import check_chain, check_mixture
+    from corpusmill.run import check_chain, check_indexes, check_mixture
     from corpusmill.schemas.sizes import parse_size
     from corpusmill.stages import Deduplicate
     from corpusmill.stages.host_lines import HostLines
@@ -234,6 +234,7 @@ def _check(
     chain = cut(settings.stages)
     check_chain(chain, settings.output)
     open_stages("check", chain.stages)
+    check_indexes(chain)
     check_mixture(settings, chain, None)
     click.echo(describe(settings))
     click.echo(f"fingerprint {fingerprint(settings)}")

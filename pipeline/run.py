@@ -42,7 +42,7 @@ from corpusmill.stages.language_engines import names_of
 from corpusmill.worker import open_stages
 from corpusmill.worker_processes import WorkerDiedError, WorkerProcesses
 
-__all__ = ["check_chain", "check_mixture", "library_versions", "run"]
+__all__ = ["check_chain", "check_indexes", "check_mixture", "library_versions", "run"]
 
 _LIBRARIES = (
     "pyarrow",
@@ -224,6 +224,18 @@ def check_chain(chain: Chain, output: OutputSettings, *, processes: bool = False
         _check_pickles(named)
 
 
+def check_indexes(chain: Chain) -> None:
+    """Find what the indexes of corpus stages lack, in the owner, which has them: no limit of a worker's memory holds here.
+
+    Raises:
+        RecipeError: a file of an index is not there, or the memory that it may take.
+
+    """
+    for named in chain.stages:
+        if named.stage.ordered is not None:
+            named.stage.ordered.check()
+
+
 def _open_stages(
     run_id: str,
     recipe: Recipe,
@@ -241,6 +253,7 @@ def _open_stages(
     """
     splits = estimated_splits(files, parse_size(recipe.input.split_size))
     first, *_ = [pool.submit(open_stages, run_id, chain.stages) for _ in range(max(1, min(workers, splits)))]
+    check_indexes(chain)
     killed = 0
     while True:
         try:

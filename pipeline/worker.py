@@ -98,7 +98,6 @@ def open_stages(run: str, stages: Sequence[NamedStage]) -> None:
         if named.stage.ordered is not None:
             _sketcher(named.stage.ordered)
             _settler(named.stage.ordered)
-            named.stage.ordered.check()
         elif not isinstance(named.stage, Pack | Tokenize):
             _opened(named.stage)
 

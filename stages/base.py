@@ -413,7 +413,10 @@ class CorpusStage(Stage, frozen=True, kw_only=True):
         raise NotImplementedError
 
     def check(self) -> None:
-        """Find what would end a run at its first split: a file or an index that cannot be used. By default nothing does."""
+        """Find what would end a run at its first split: a file or an index that cannot be used. By default nothing does.
+
+        The owner calls it, which will hold the index, while workers open the stage.
+        """
 
     def load_index(self, folder: Path) -> Index:
         """Return the index that was saved in *folder*; only for stages whose index has `save`."""

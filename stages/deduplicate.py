@@ -185,13 +185,12 @@ class Deduplicate(CorpusStage, frozen=True, kw_only=True):
         return NearIndex(self, reader)
 
     def check(self) -> None:
-        """Open the indexes of the other corpora, and have the kernels compiled once, before all workers need them.
+        """Open the indexes of the other corpora.
 
         Raises:
             RecipeError: a corpus has no index, or one that cannot be compared with.
 
         """
-        self.sketch()(pa.record_batch({"text": pa.array(["a"], pa.large_string())}))
         if self.against:
             from corpusmill.stages.near_index import ReferenceIndex
 

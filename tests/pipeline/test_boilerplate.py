@@ -18,14 +18,13 @@ from corpusmill.chain import cut
 from corpusmill.cli import cli
 from corpusmill.explain import explain_document, sample_documents
 from corpusmill.journal import Journal
-from corpusmill.run import run
+from corpusmill.run import check_indexes, run
 from corpusmill.schemas import OutputMismatchError, RecipeError
 from corpusmill.schemas.inputs import InputSettings
 from corpusmill.schemas.manifest import Manifest
 from corpusmill.schemas.recipe import OutputSettings, Recipe
 from corpusmill.stages import Deduplicate, NormalizeText, RemoveRepeatedLines
 from corpusmill.summary import summary
-from corpusmill.worker import open_stages
 from support import stop_after
 
 SITES = ["mill.example", "bäckerei.example", "river.example"]
@@ -117,7 +116,7 @@ def test_more_memory_than_there_is_is_found_before_anything_is_read() -> None:
     with pytest.raises(
         RecipeError, match=r"remove_repeated_lines.max_index_memory: '1000TB' is more than the [\d,]+ MB"
     ):
-        open_stages("check", chain.stages)
+        check_indexes(chain)
 
 
 def test_check_says_what_the_index_holds(tmp_path: Path) -> None:

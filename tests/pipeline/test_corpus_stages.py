@@ -176,6 +176,32 @@ def test_documents_that_cannot_be_sketched_or_settled_are_left_out_where_somebod
         list(pipeline.documents(given, batch_size=batch_size))
 
 
+class Checked(Numbered, frozen=True, kw_only=True):
+    """Notes which process looks for its index, and finds what the file says."""
+
+    note: str
+
+    def check(self) -> None:
+        with Path(self.note).open("a") as file:
+            print(os.getpid(), file=file)
+        if Path(self.note).with_name("gone").exists():
+            raise RecipeError("checked.note: there is no index")
+
+
+def test_an_index_is_looked_for_by_the_owner_and_only_if_something_is_new(tmp_path: Path) -> None:
+    """It may be larger than what a worker may take."""
+    source, note = write(tmp_path / "in" / "a.jsonl", range(90)), tmp_path / "note"
+    job = recipe(Checked(note=str(note)))
+    (tmp_path / "gone").touch()
+    with pytest.raises(RecipeError, match="there is no index"):
+        run(job, [source], tmp_path / "out", workers=2)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "gone").unlink()
+    for _ in range(2):
+        run(job, [source], tmp_path / "out", workers=2)
+    assert note.read_text().split() == [str(os.getpid())] * 2
+
+
 def test_an_index_is_told_how_many_documents_will_come(tmp_path: Path) -> None:
     """By the splits before in their order, so that workers and an earlier batch do not matter."""
     source = write(tmp_path / "in" / "a.jsonl", range(200))
