@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,17 @@ def test_a_tokenizer_of_the_default_style_is_the_one_that_it_always_was() -> Non
         hashlib.sha256(learned.encode()).hexdigest()
         == "2dbc402700dc499730dbae7b78699eb978cf62c04d9cb76eb9cd563af43d7d55"
     )
+
+
+@pytest.mark.parametrize("style", get_args(PreTokenizerName))
+def test_a_word_without_end_is_learned_from_in_pieces(style: PreTokenizerName) -> None:
+    draw = random.Random(5)
+    word = "".join(draw.choice("acgt") for _ in range(4500))  # a million would keep the trainer busy for an hour
+    settings = Tokenize(vocabulary_size=500, pre_tokenizer=style)
+    whole = train_tokenizer([word, *TEXTS], settings)
+    pieces = [word[start : start + 1000] for start in range(0, 4500, 1000)]
+    assert whole.to_str() == train_tokenizer([*pieces, *TEXTS], settings).to_str()
+    assert len(whole.pre_tokenizer.pre_tokenize_str(word)) == 1
 
 
 @pytest.mark.parametrize("token", ["", "a", "\u0143"])
