@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, NamedTuple
 
+import zstandard
+
 from corpusmill.read_records import DocumentRow, Quarantined, SkippedRecord, Watch, as_metadata, scrubbed
 from corpusmill.schemas.inputs import InputFile, InputSettings, Part
 from corpusmill.stages.encoding import decode_text
@@ -26,6 +28,8 @@ _DOCUMENTS = frozenset({"response", "resource", "conversion"})
 _HTTP_END = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(rb"HTTP/\S+[ \t]+([0-9]{3})")
 _CHUNK = re.compile(rb"[ \t\r\n]{0,4}([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\n]{0,256})?\r?\n")
+_END_OF_TYPE = re.compile("[;,]")  # fields that came twice are joined by commas
+_ZSTD_STEP = 1 << 10  # expands to 32 MiB at worst
 _GZIP_NAMES = frozenset({"gzip", "x-gzip"})
 
 
@@ -68,7 +72,7 @@ def _row(
     if http is not None and not settings.http_errors and not 200 <= (http.status or 200) < 300:
         return SkippedRecord(file.name, f"http {http.status}")
     content_type = _content_type(record, http)
-    media = content_type.partition(";")[0].strip().lower()
+    media = _END_OF_TYPE.split(content_type, maxsplit=1)[0].strip().lower()
     if media not in _HTML and media != "text/plain":
         return SkippedRecord(file.name, media or "no content type")
     try:
@@ -154,17 +158,17 @@ def _decoded(data: bytes, name: str, limit: int) -> bytes:
     """Return *data* without the content encoding *name*."""
     if name in _GZIP_NAMES:
         return _inflated(data, zlib.MAX_WBITS | 16, limit) if data.startswith(b"\x1f\x8b") else data
+    if name in {"", "identity", "none", "utf-8"} or _is_markup(data):
+        return data  # servers put charsets, media types and worse there
     if name == "br":
-        return data if _is_markup(data) else _brotli(data, limit)
+        return _brotli(data, limit)
+    if name == "zstd":
+        return _zstd(data, limit)
     if name == "deflate":
-        if _is_markup(data):
-            return data
         try:  # the standard says zlib, but many servers send the bare stream
             return _inflated(data, zlib.MAX_WBITS, limit)
         except zlib.error:
             return _inflated(data, -zlib.MAX_WBITS, limit)
-    if name in {"", "identity", "none", "utf-8"}:
-        return data
     raise ValueError(f"unknown content encoding {name!r}")
 
 
@@ -174,15 +178,35 @@ def _is_markup(data: bytes) -> bool:
 
 
 def _inflated(data: bytes, bits: int, limit: int) -> bytes:
+    """Return *data* decompressed: all members of gzip, and nothing of what follows them."""
+    out = bytearray()
+    while data:
+        stream = zlib.decompressobj(bits)
+        out += stream.decompress(data, limit + 1 - len(out))
+        if len(out) > limit:
+            raise ValueError(f"too_large: the decoded body has more than {limit:,} bytes")
+        if not stream.eof:
+            raise ValueError("the compressed body is cut off")
+        data = stream.unused_data if stream.unused_data.startswith(b"\x1f\x8b\x08") else b""
+    return bytes(out)
+
+
+def _zstd(data: bytes, limit: int) -> bytes:
+    """Return the first zstd frame in *data* decompressed: a body is one frame (RFC 8878)."""
     if not data:
         return data
-    stream = zlib.decompressobj(bits)
-    out = stream.decompress(data, limit + 1)
-    if len(out) > limit:
-        raise ValueError(f"too_large: the decoded body has more than {limit:,} bytes")
-    if not stream.eof:
-        raise ValueError("the compressed body is cut off")
-    return out
+    stream = zstandard.ZstdDecompressor().decompressobj()
+    out = bytearray()
+    for start in range(0, len(data), _ZSTD_STEP):
+        try:
+            out += stream.decompress(data[start : start + _ZSTD_STEP])
+        except zstandard.ZstdError as error:
+            raise ValueError(str(error)) from None
+        if len(out) > limit:
+            raise ValueError(f"too_large: the decoded body has more than {limit:,} bytes")
+        if stream.eof:
+            return bytes(out)
+    raise ValueError("the compressed body is cut off")
 
 
 def _brotli(data: bytes, limit: int) -> bytes:

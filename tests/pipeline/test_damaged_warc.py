@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import zstandard
 
 from corpusmill.schemas import DOCUMENTS
 from corpusmill.stages import StripHtml
@@ -132,6 +133,9 @@ CHUNKED = b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in (PAGE[:100], PAGE[100:
     [
         (gzip.compress(PAGE), ["Content-Encoding: gzip"]),
         (gzip.compress(PAGE), ["content-encoding: X-GZIP"]),
+        (gzip.compress(PAGE[:200]) + gzip.compress(PAGE[200:]), ["Content-Encoding: gzip"]),
+        (gzip.compress(PAGE) + b"\0\0padding", ["Content-Encoding: gzip"]),
+        (zstandard.compress(PAGE), ["Content-Encoding: zstd"]),
         (zlib.compress(PAGE), ["Content-Encoding: deflate"]),
         (BARE, ["Content-Encoding: deflate"]),
         (CHUNKED, ["Transfer-Encoding: chunked"]),
@@ -140,6 +144,9 @@ CHUNKED = b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in (PAGE[:100], PAGE[100:
         (PAGE, ["Content-Encoding: br"]),
         (PAGE, ["Transfer-Encoding: chunked"]),
         (PAGE, ["Content-Encoding: identity"]),
+        (PAGE, ["Content-Encoding: ISO-8859-1"]),
+        (PAGE, ["Content-Encoding: text/html"]),
+        (PAGE, ["Content-Encoding: zstd"]),
     ],
 )
 def test_http_encodings_are_undone_and_those_undone_already_are_left(
@@ -148,6 +155,12 @@ def test_http_encodings_are_undone_and_those_undone_already_are_left(
     rows, bad, _ = read_bytes(tmp_path, response(body, "text/html", "200 OK", *headers), "warc")
     assert (len(rows), bad) == (1, [])
     assert rows[0]["html"] in (PAGE, b"<html>")
+
+
+@pytest.mark.parametrize("content_type", ["text/html, text/html; charset=utf-8", "TEXT/HTML;charset=x,text/html"])
+def test_a_content_type_that_came_twice(tmp_path: Path, content_type: str) -> None:
+    rows, bad, skipped = read_bytes(tmp_path, response(PAGE, content_type), "warc")
+    assert ([row["html"] for row in rows], bad, skipped) == ([PAGE], [], [])
 
 
 def test_gzip_inside_chunks_and_brotli(tmp_path: Path) -> None:

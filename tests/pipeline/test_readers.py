@@ -318,7 +318,11 @@ def test_http_errors_are_documents_if_asked(tmp_path: Path) -> None:
     ("body", "extra", "error"),
     [
         (gzip.compress(PAGE)[:-20], "Content-Encoding: gzip\r\n", "cut off"),
-        (PAGE, "Content-Encoding: sdch\r\n", "unknown content encoding 'sdch'"),
+        (gzip.compress(PAGE) * 2, "Content-Encoding: sdch\r\n", "unknown content encoding 'sdch'"),
+        (gzip.compress(PAGE) + gzip.compress(PAGE)[:-9], "Content-Encoding: gzip\r\n", "cut off"),
+        (zstandard.compress(PAGE)[:-3], "Content-Encoding: zstd\r\n", "cut off"),
+        (zstandard.compress(PAGE)[:20] + PAGE, "Content-Encoding: zstd\r\n", "zstd"),
+        (zstandard.compress(bytes(3_000_000)), "Content-Encoding: zstd\r\n", "too_large"),
         (b"5\r\n<html\r\nff\r\nshort", "Transfer-Encoding: chunked\r\n", "in the middle of a chunk"),
         (gzip.compress(bytes(3_000_000)), "Content-Encoding: gzip\r\n", "too_large"),
     ],
