@@ -5,7 +5,8 @@ member it gives three records, or four of which one is empty, and no error in ei
 which needs a header line and a length, is done here, where every byte is accounted for.
 
 Damage costs the records it touches. Behind a broken gzip member or zstd frame reading goes on at the next one that begins
-with a record; in data that decodes, at the next line that begins like a record.
+with a record; in data that decodes, at the next line that begins like a record. So it does where a record's length is too
+large: taken at its word it would hand over the pages behind it as its own.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ __all__ = ["Broken", "Record", "all_fields", "fields_of", "warc_records", "warc_
 _HEADER_BYTES = 1 << 16
 _TEXT = re.compile(rb"[^\r\n]")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
+_MAGIC = b"WARC/"
 _NEXT_RECORD = re.compile(rb"(?<=\n)WARC/[01]\.\d")
 _LONGEST_MATCH = 16
 _PARTS = 64
+_MOST_GIVEN_BACK = 1 << 32  # bytes: seconds, where tiny records that all claim to be large would make reading quadratic
 
 
 class Record(NamedTuple):
@@ -86,7 +89,7 @@ class _CutError(Exception):
 def _record(source: _Source, limit: int, wanted: frozenset[str]) -> Record | Broken:
     """Return the record that begins here."""
     head = source.head()
-    if not head.startswith(b"WARC/"):
+    if not head.startswith(_MAGIC):
         raise _CutError("no WARC record begins where one should")
     fields = fields_of(head)
     length = fields.get("content-length", "")
@@ -97,7 +100,10 @@ def _record(source: _Source, limit: int, wanted: frozenset[str]) -> Record | Bro
         source.take(size, keep=False)
         return Broken(f"too_large: the record has {size:,} bytes, more than {limit:,}")
     keep = fields.get("warc-type", "").lower() in wanted
-    return Record(fields, source.take(size, keep=keep))
+    block = source.take(size, keep=True)
+    if not source.at_record() and source.give_back(block):
+        raise _CutError(f"the Content-Length of a record, {size:,}, is too large: another record begins inside it")
+    return Record(fields, block if keep else None)
 
 
 def fields_of(head: bytes, encoding: str = "utf-8") -> dict[str, str]:
@@ -144,6 +150,7 @@ class _Source:
         self._frames: deque[tuple[int, int]] = deque()  # where frames begin, in decoded and in stored bytes
         self._frame = -1
         self._error: OSError | None = None
+        self._given_back = 0
 
     def __enter__(self) -> _Source:
         return self
@@ -201,6 +208,27 @@ class _Source:
                     raise self._error
                 return False
 
+    def at_record(self) -> bool:
+        """Return whether the next thing here, if there is any, is a record."""
+        while True:
+            found = _TEXT.search(self._data, self._at)
+            if found and len(self._data) - found.start() >= len(_MAGIC):
+                return self._data.startswith(_MAGIC, found.start())
+            if not self._more():
+                return found is None
+
+    def give_back(self, block: bytes) -> bool:
+        """Go back to the begin of the *block* that was just taken, if a record begins inside it."""
+        if self._given_back > _MOST_GIVEN_BACK:
+            return False
+        data = block + self._data[self._at :]
+        found = _NEXT_RECORD.search(data, 0, len(block) + _LONGEST_MATCH)
+        if found is None or found.start() >= len(block):
+            return False
+        self._given_back += len(block)
+        self._data, self._at = data, 0
+        return True
+
     def check(self, place: int | None) -> None:
         """Raise if the frame that begins at *place* with the record that was just read is damaged behind it.
 
@@ -227,12 +255,15 @@ class _Source:
             self._at += 5  # or it would be found again
             raise _CutError(f"the header of a record has more than {_HEADER_BYTES:,} bytes")
         head = self._data[self._at : end.start()]
-        if head.startswith(b"WARC/"):  # otherwise the place stays where the damage begins
+        if head.startswith(_MAGIC):  # otherwise the place stays where the damage begins
             self._at = end.end()
         return head
 
-    def take(self, size: int, *, keep: bool) -> bytes | None:
-        """Return the next *size* bytes, or go past them without holding them."""
+    def take(self, size: int, *, keep: bool) -> bytes:
+        """Return the next *size* bytes; or go past them without holding them, and return nothing.
+
+        Where so many are not there, reading goes on behind the begin of those that are held, or else at the end.
+        """
         data, begin = self._data, self._at
         held, parts = bytearray(), list[bytes]()
         left = size
@@ -245,13 +276,13 @@ class _Source:
                     parts.clear()
             data, begin = self._chunk(), 0
             if not data:
-                self._lose()
+                self._data, self._at = b"".join([held, *parts]), 0
                 raise _CutError(
                     f"the {self.what} ends inside a record, {size - left:,} of {size:,} bytes are there{self._because()}"
                 )
         self._data, self._at = data, begin + left
         if not keep:
-            return None
+            return b""
         last = data[begin : begin + left]
         return b"".join([held, *parts, last]) if size > left else last
 
@@ -267,7 +298,7 @@ class _Source:
                 return False
         self._lose()
         self._error, self._frame = None, -1
-        return self._stream.skip_to_frame(b"WARC/")
+        return self._stream.skip_to_frame(_MAGIC)
 
     def _because(self) -> str:
         return f" ({self._error})" if self._error is not None else ""

@@ -197,6 +197,29 @@ def test_a_body_that_cannot_be_decoded_costs_its_record(tmp_path: Path, body: by
     assert [(b.id, b.offset) for b in bad] == [("input#0", 0)]
 
 
+@pytest.mark.parametrize("kind", ["response", "metadata"])
+@pytest.mark.parametrize("surplus", [5, 9, 60, 1000, 9000, 10**6])
+@pytest.mark.parametrize("packing", ["plain", "one frame", "frames"])
+def test_a_length_that_is_too_large_costs_its_record_alone(
+    tmp_path: Path, packing: str, surplus: int, kind: str
+) -> None:
+    records = [response(b"<html>%d " % n + b"words " * 900, url=f"http://a.example/{n}") for n in range(6)]
+    wrong = warc(kind, b"HTTP/1.1 200 OK\r\n\r\n", url="http://a.example/wrong")
+    records[2] = wrong.replace(b"Content-Length: 19", b"Content-Length: %d" % (19 + surplus))
+    packed = [b"".join(records)] if packing != "frames" else records
+    data = b"".join(packed if packing == "plain" else map(gzip.compress, packed))
+    rows, (entry,), _ = read_bytes(tmp_path, data, "warc", "none" if packing == "plain" else "gzip")
+    assert [(row["id"], row["url"]) for row in rows] == [(f"input#{n}", f"http://a.example/{n}") for n in (0, 1, 3, 4, 5)]
+    assert all(row["html"].count(b"<html>") == 1 for row in rows)
+    assert entry.offset == 2
+
+
+def test_a_record_that_holds_an_archive_stays_whole(tmp_path: Path) -> None:
+    page = b"<html>a record begins so:\r\n" + ARCHIVE[1]
+    rows, bad, _ = read_bytes(tmp_path, response(page) + ARCHIVE[3], "warc")
+    assert ([row["html"][:9] for row in rows], bad) == ([b"<html>a r", b"<html>two"], [])
+
+
 @pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize("compression", sorted(PACK))
 def test_a_cut_archive_loses_nothing_in_silence(tmp_path: Path, compression: str, single: bool) -> None:
