@@ -134,7 +134,9 @@ def _by_content(head: bytes, named: str | None, path: Path) -> Recognised:
     if stripped.startswith(b"[") and named == "jsonl" and path.suffix.lower() == ".json":
         return Recognised(why="a JSON array; convert it to JSON Lines, one object a line")
     if stripped.startswith(b"{") and _first_line_is_object(stripped):
-        return Recognised("jsonl")
+        if text is head or head.startswith(codecs.BOM_UTF8):
+            return Recognised("jsonl")
+        return Recognised(why="JSON Lines in UTF-16; convert it to UTF-8")
     if named == "jsonl" and path.suffix.lower() == ".json":
         return Recognised(why="JSON that is not one object a line; convert it to JSON Lines")
     if named is not None:
@@ -162,9 +164,10 @@ def _as_ascii(head: bytes) -> bytes | None:
     for mark, codec in _BOMS:
         if head.startswith(mark):
             return head[len(mark) :].decode(codec, "ignore").encode("utf-8", "ignore")
-    if 0 in head[:PEEK]:  # UTF-16 without a mark, or no text at all
+    if 0 in head:  # UTF-16 without a mark, binary data, or text with a few bytes that do not belong there
         text, encoding = decode_text(head[: len(head) & ~1])
-        return text.encode("utf-8", "ignore") if encoding.startswith("utf-16") else None
+        if encoding.startswith("utf-16"):
+            return text.encode("utf-8", "ignore")
     # Control characters other than white space, escape and form feed do not occur in text of any 8-bit encoding.
     odd = sum(head.count(bytes([byte])) for byte in (*range(8), 14, 15, 16, 17, 18))
     return None if odd > max(2, len(head) // 256) else head
