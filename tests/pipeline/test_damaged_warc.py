@@ -209,7 +209,9 @@ def test_a_length_that_is_too_large_costs_its_record_alone(
     packed = [b"".join(records)] if packing != "frames" else records
     data = b"".join(packed if packing == "plain" else map(gzip.compress, packed))
     rows, (entry,), _ = read_bytes(tmp_path, data, "warc", "none" if packing == "plain" else "gzip")
-    assert [(row["id"], row["url"]) for row in rows] == [(f"input#{n}", f"http://a.example/{n}") for n in (0, 1, 3, 4, 5)]
+    assert [(row["id"], row["url"]) for row in rows] == [
+        (f"input#{n}", f"http://a.example/{n}") for n in (0, 1, 3, 4, 5)
+    ]
     assert all(row["html"].count(b"<html>") == 1 for row in rows)
     assert entry.offset == 2
 
