@@ -110,9 +110,9 @@ def _http(record: Record, block: bytes) -> _Http | None:
 
 
 def _content_type(record: Record, http: _Http | None) -> str:
-    """Return the type of what the record holds: HTTP's, or the record's own where there is no HTTP."""
+    """Return the type of what the record holds: HTTP's, or what the crawler found it to be; the record's own without HTTP."""
     if http is not None:
-        return http.fields.get("content-type", "")
+        return http.fields.get("content-type", "") or record.fields.get("warc-identified-payload-type", "")
     own = record.fields.get("content-type", "")
     return own or ("text/plain" if record.fields["warc-type"].lower() == "conversion" else "")
 

@@ -163,6 +163,15 @@ def test_a_content_type_that_came_twice(tmp_path: Path, content_type: str) -> No
     assert ([row["html"] for row in rows], bad, skipped) == ([PAGE], [], [])
 
 
+def test_a_page_without_content_type_is_what_the_crawler_found_it_to_be(tmp_path: Path) -> None:
+    block = b"HTTP/1.1 200 OK\r\n\r\n" + PAGE
+    data = warc("response", block, WARC_Identified_Payload_Type="text/html") + warc("response", block)
+    data += warc("response", block, WARC_Identified_Payload_Type="image/png")
+    rows, bad, skipped = read_bytes(tmp_path, data, "warc")
+    assert ([row["id"] for row in rows], bad) == (["input#0"], [])
+    assert [record.kind for record in skipped] == ["no content type", "image/png"]
+
+
 def test_gzip_inside_chunks_and_brotli(tmp_path: Path) -> None:
     from fastwarc.stream_io import BrotliWriter
 
