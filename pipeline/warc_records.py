@@ -29,7 +29,7 @@ _MAGIC = b"WARC/"
 _NEXT_RECORD = re.compile(rb"(?<=\n)WARC/[01]\.\d")
 _LONGEST_MATCH = 16
 _PARTS = 64
-_MOST_GIVEN_BACK = 1 << 32  # bytes: seconds, where tiny records that all claim to be large would make reading quadratic
+_MOST_GIVEN_BACK = 1 << 32
 
 
 class Record(NamedTuple):
@@ -151,6 +151,7 @@ class _Source:
         self._frame = -1
         self._error: OSError | None = None
         self._given_back = 0
+        self._claimed = 0  # the decoded bytes up to the end of the last record whose length is too large
 
     def __enter__(self) -> _Source:
         return self
@@ -190,6 +191,8 @@ class _Source:
     def place(self) -> int | None:
         """Return the stored offset of the next byte; None where reading cannot begin at it."""
         at = self._behind - len(self._data) + self._at
+        if at < self._claimed:
+            return None  # whoever began here would not know whose bytes these were said to be
         if self._plain:
             return at
         while self._frames and self._frames[0][0] < at:
@@ -219,15 +222,18 @@ class _Source:
 
     def give_back(self, block: bytes) -> bool:
         """Go back to the begin of the *block* that was just taken, if a record begins inside it."""
-        if self._given_back > _MOST_GIVEN_BACK:
-            return False
         data = block + self._data[self._at :]
         found = _NEXT_RECORD.search(data, 0, len(block) + _LONGEST_MATCH)
-        if found is None or found.start() >= len(block):
+        if found is None or found.start() >= len(block) or not self._may_go_back(len(block)):
             return False
-        self._given_back += len(block)
+        self._claimed = self._behind - len(self._data) + self._at
         self._data, self._at = data, 0
         return True
+
+    def _may_go_back(self, size: int) -> bool:
+        """Return whether *size* bytes may be read once more: tiny records that all claim to be large would take hours."""
+        self._given_back += size
+        return self._given_back <= _MOST_GIVEN_BACK
 
     def check(self, place: int | None) -> None:
         """Raise if the frame that begins at *place* with the record that was just read is damaged behind it.
@@ -276,7 +282,10 @@ class _Source:
                     parts.clear()
             data, begin = self._chunk(), 0
             if not data:
-                self._data, self._at = b"".join([held, *parts]), 0
+                self._lose()
+                if keep and self._error is None and self._may_go_back(size - left):  # the length may be wrong
+                    self._claimed = self._behind + left
+                    self._data = b"".join([held, *parts])
                 raise _CutError(
                     f"the {self.what} ends inside a record, {size - left:,} of {size:,} bytes are there{self._because()}"
                 )

@@ -148,6 +148,18 @@ def test_ranges_of_archives_give_what_the_file_gives(data: st.DataObject) -> Non
         check(input_file(path, "warc", codec), size, Path(folder), chosen, data.draw(st.sampled_from([None, 1, 7, 50])))
 
 
+def test_no_range_begins_inside_a_record_that_claims_too_much(tmp_path: Path) -> None:
+    block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>" + b"words " * 50
+    head = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: %d\r\n\r\n"
+    lengths = [len(block), len(block) + 2000, *[len(block)] * 9, 10**6, *[len(block)] * 4]
+    path = tmp_path / "input"
+    path.write_bytes(b"".join(head % length + block + b"\r\n\r\n" for length in lengths))
+    parts = check(input_file(path, "warc"), 1, tmp_path, InputSettings())
+    _, bad = read_parts(parts, InputSettings())
+    assert [entry.offset for entry in bad] == [1, 11]
+    assert [part.first for part in parts] == [0, 7, 8, 9, 10]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_ranges_of_tables_give_what_the_file_gives(data: st.DataObject) -> None:
