@@ -17,6 +17,7 @@ from corpusmill.chain import NamedStage
 from corpusmill.corpus_gate import CorpusGate, Passed
 from corpusmill.journal import Journal
 from corpusmill.put_tokenizer import put_tokenizer, record_engine
+from corpusmill.readable import size
 from corpusmill.schemas.manifest import SegmentRecord
 from corpusmill.schemas.sizes import parse_size
 from corpusmill.stages.tokenize import Tokenize, train_tokenizer
@@ -73,6 +74,8 @@ class _TrainingGate:
 
     def finish(self) -> Passed:
         if not self._trained and self._bytes:  # a batch that kept nothing leaves the training to the next one
+            sample = size(min(self._bytes, self._wanted))
+            self._tell(f"training a tokenizer of {self._settings.vocabulary_size:,} entries on {sample} of text")
             put_tokenizer(train_tokenizer(self._sample(), self._settings), self._root, self._journal)
             record_engine(self._settings, self._root, self._journal, self._tell)
             self._trained = True

@@ -101,6 +101,8 @@ def test_the_engine_is_said_recorded_and_counted(trained: bool, crawl: Path, tok
     assert manifest.tokenizer["engine_version"] == manifest.versions["gigatoken"]
     assert manifest.tokenizer["documents"]["gigatoken"] == manifest.tokenizer["compared"] == 40
     assert manifest.tokenizer["mismatches"] == 0
+    training = "info: training a tokenizer of 400 entries on 38.9 kB of text"
+    assert (training in progress.said) == trained
     assert any(text.startswith("info: tokenize: ids by gigatoken") for text in progress.said)
     said = "ids by gigatoken {} (texts with any of".format(manifest.versions["gigatoken"])
     assert said in summary(tmp_path / "out", manifest)
