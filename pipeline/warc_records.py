@@ -30,6 +30,7 @@ _NEXT_RECORD = re.compile(rb"(?<=\n)WARC/[01]\.\d")
 _LONGEST_MATCH = 16
 _PARTS = 64
 _MOST_GIVEN_BACK = 1 << 32
+_MOST_BLANK = 1 << 12
 
 
 class Record(NamedTuple):
@@ -152,6 +153,7 @@ class _Source:
         self._error: OSError | None = None
         self._given_back = 0
         self._claimed = 0  # the decoded bytes up to the end of the last record whose length is too large
+        self._searched = 0  # the decoded bytes in which ends of headers have been looked for
 
     def __enter__(self) -> _Source:
         return self
@@ -212,22 +214,29 @@ class _Source:
                 return False
 
     def at_record(self) -> bool:
-        """Return whether the next thing here, if there is any, is a record."""
+        """Return whether the next thing here, if there is any, is a record; far behind empty lines anything will do."""
+        blank = 0
         while True:
-            found = _TEXT.search(self._data, self._at)
-            if found and len(self._data) - found.start() >= len(_MAGIC):
-                return self._data.startswith(_MAGIC, found.start())
-            if not self._more():
-                return found is None
+            found = _TEXT.search(self._data, self._at + blank)
+            blank = (found.start() if found else len(self._data)) - self._at
+            if blank >= _MOST_BLANK:  # a few bytes expand to gigabytes of them
+                return True
+            enough = found is not None and len(self._data) - found.start() >= _LONGEST_MATCH
+            if enough or not self._more():
+                begin = self._at + blank
+                return _MAGIC.startswith(self._data[begin : begin + len(_MAGIC)])
 
     def give_back(self, block: bytes) -> bool:
         """Go back to the begin of the *block* that was just taken, if a record begins inside it."""
-        data = block + self._data[self._at :]
-        found = _NEXT_RECORD.search(data, 0, len(block) + _LONGEST_MATCH)
-        if found is None or found.start() >= len(block) or not self._may_go_back(len(block)):
+        if _NEXT_RECORD.search(block) is None:
+            end = block[-_LONGEST_MATCH:]
+            found = _NEXT_RECORD.search(end + self._data[self._at : self._at + _LONGEST_MATCH])
+            if found is None or found.start() >= len(end):
+                return False
+        if not self._may_go_back(len(block)):
             return False
         self._claimed = self._behind - len(self._data) + self._at
-        self._data, self._at = data, 0
+        self._data, self._at = block + self._data[self._at :], 0
         return True
 
     def _may_go_back(self, size: int) -> bool:
@@ -251,9 +260,7 @@ class _Source:
 
     def head(self) -> bytes:
         """Return the header of the record that begins here and go past it."""
-        while (end := _HEADER_END.search(self._data, self._at)) is None and len(
-            self._data
-        ) - self._at < _HEADER_BYTES + 4:
+        while (end := self._header_end()) is None and len(self._data) - self._at < _HEADER_BYTES + 4:
             if not self._more():
                 self._lose()
                 raise _CutError(f"the {self.what} ends inside the header of a record{self._because()}")
@@ -264,6 +271,13 @@ class _Source:
         if head.startswith(_MAGIC):  # otherwise the place stays where the damage begins
             self._at = end.end()
         return head
+
+    def _header_end(self) -> re.Match[bytes] | None:
+        """Return the next end of a header; of thousands of first lines without one each would look through the same bytes."""
+        before = self._behind - len(self._data)
+        end = _HEADER_END.search(self._data, max(self._at, self._searched - before))
+        self._searched = before + (len(self._data) - 3 if end is None else end.start())
+        return end
 
     def take(self, size: int, *, keep: bool) -> bytes:
         """Return the next *size* bytes; or go past them without holding them, and return nothing.
@@ -297,12 +311,13 @@ class _Source:
 
     def resume(self) -> bool:
         """Go on behind damage: at the next line that looks like a record, or the next compressed one; False if none."""
-        self._data, self._at = b"\n" + self._data[self._at :], 0  # damage is found at beginnings of lines
+        if self._at == 0:
+            self._data = b"\n" + self._data  # damage is found at beginnings of lines
         while self._error is None:
-            if found := _NEXT_RECORD.search(self._data):
+            if found := _NEXT_RECORD.search(self._data, self._at):
                 self._at = found.start()
                 return True
-            self._at = max(0, len(self._data) - _LONGEST_MATCH)
+            self._at = max(0, self._at - 1, len(self._data) - _LONGEST_MATCH)  # with the end of the line before
             if not self._more() and self._error is None:
                 return False
         self._lose()

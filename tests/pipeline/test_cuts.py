@@ -129,6 +129,7 @@ RECORDS = [
     b"no record\r\n\r\n",
     b"WARC/1.0\r\nContent-Length: minus one\r\n\r\n",
     warc_record(8, b"<p>" + b"long " * 200),
+    *(warc_record(9, b"<p>").replace(b"Length: 47", b"Length: %d" % size) for size in (52, 54, 58, 59, 60, 400)),
 ]
 
 

@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import re
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -10,8 +12,11 @@ import pyarrow as pa
 import pytest
 import zstandard
 
+from corpusmill import compression as compression_module
+from corpusmill import warc_records as warc_module
 from corpusmill.schemas import DOCUMENTS
 from corpusmill.stages import StripHtml
+from corpusmill.warc_records import Broken, Record, warc_records
 from reading import PACK, read_bytes
 
 
@@ -223,6 +228,57 @@ def test_a_length_that_is_too_large_costs_its_record_alone(
     ]
     assert all(row["html"].count(b"<html>") == 1 for row in rows)
     assert entry.offset == 2
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 1 << 18])
+@pytest.mark.parametrize("surplus", range(4, 20))
+def test_where_reads_end_does_not_decide_what_a_length_that_is_too_large_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surplus: int, step: int
+) -> None:
+    monkeypatch.setattr(compression_module, "_STEP", step)
+    wrong = warc("metadata", b"words").replace(b"Content-Length: 5", b"Content-Length: %d" % (5 + surplus))
+    rows, bad, _ = read_bytes(tmp_path, wrong + ARCHIVE[1] + ARCHIVE[3], "warc")
+    # With only the empty lines behind it, it ends where the next one begins: nothing shows that it is wrong.
+    first = 0 if surplus > 4 else 1
+    assert [(entry.offset, "too large" in entry.error) for entry in bad] == [(0, True)] * (1 - first)
+    assert [row["id"] for row in rows] == ["input#1", "input#2"]
+
+
+def test_any_number_of_empty_lines_takes_the_memory_of_a_few(tmp_path: Path) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(gzip.compress(ARCHIVE[1] + b"\r\n" * (1 << 23) + ARCHIVE[3]))
+    tracemalloc.start()
+    try:
+        found = list(warc_records(str(path), "gzip", 1 << 20, frozenset()))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [type(item) for item in found] == [Record, Record]
+    assert most < 1 << 22
+
+
+def test_first_lines_of_records_without_more_are_not_searched_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = 0
+
+    class Counting:
+        def search(self, data: bytes, at: int) -> re.Match[bytes] | None:
+            nonlocal searched
+            found = header_end.search(data, at)
+            searched += (found.end() if found else len(data)) - at
+            return found
+
+    header_end = warc_module._HEADER_END
+    monkeypatch.setattr(warc_module, "_HEADER_END", Counting())
+    data = ARCHIVE[1] + b"WARC/1.0\n" * 20_000 + b"\n" + ARCHIVE[3]
+    path = tmp_path / "input"
+    path.write_bytes(data)
+    found = list(warc_records(str(path), "none", 1 << 20, frozenset()))
+    assert [type(found[0]), type(found[-1])] == [Record, Record]
+    assert {type(item) for item in found[1:-1]} == {Broken}
+    # Of the last lines each is a header that ends where all do.
+    assert searched < 2 * len(data)
 
 
 def test_a_record_that_holds_an_archive_stays_whole(tmp_path: Path) -> None:
