@@ -69,10 +69,9 @@ class TokenShards:
         self._forget()
         if not self.paths:
             raise RecipeError(f"no shards of the subset {subset!r} at {path}; is it the output of `corpusmill run`?")
-        field = self._schema.field("input_ids") if "input_ids" in self._schema.names else None
-        if field is None:
-            raise RecipeError(f"{self.paths[0]} holds no tokens: put tokenize into the recipe")
-        self.sequence_length = packed_length(field)
+        if not {"input_ids", "n_tokens"} <= set(self._schema.names):
+            raise RecipeError(f"{self.paths[0]} holds no tokens (input_ids and n_tokens): put tokenize into the recipe")
+        self.sequence_length = packed_length(self._schema.field("input_ids"))
         """Tokens of a row where shards are packed; None where rows are documents."""
         self.units = [self._units(number) for number in range(len(self.paths))]
         """Units of each shard."""

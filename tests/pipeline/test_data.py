@@ -177,9 +177,10 @@ def test_what_cannot_be_read_says_what_to_do(outputs: dict[str, Path], tmp_path:
         TokenDataset([outputs["packed"]])
     with pytest.raises(RecipeError, match="rank 2 is none of 2"):
         TokenDataset(outputs["packed"], rank=2, world_size=2)
-    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "train-0.parquet")
-    with pytest.raises(RecipeError, match="holds no tokens"):
-        TokenDataset(tmp_path, sequence_length=8)
+    for columns in ({"text": ["a"]}, {"input_ids": [[1, 2]]}):
+        pq.write_table(pa.table(columns), tmp_path / "train-0.parquet")
+        with pytest.raises(RecipeError, match="holds no tokens"):
+            TokenDataset(tmp_path, sequence_length=8)
     both = [path for layout in ("documents", "packed") for path in sorted((outputs[layout] / "shards").glob("train-*"))]
     with pytest.raises(RecipeError, match="another layout"):
         TokenDataset(both, sequence_length=LENGTH)
