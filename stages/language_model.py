@@ -97,8 +97,8 @@ def language_model() -> LanguageModel:
     """
     from py3langid import langid
 
-    file = Path(langid.__file__).parent / langid.MODEL_FILE
-    kept = kept_tables("language_model", _repacked, rank, [file])
+    code = Path(langid.__file__)
+    kept = kept_tables("language_model", _repacked, rank, [code, code.parent / langid.MODEL_FILE])
     return LanguageModel(
         labels=tuple(kept.pop("labels").tolist()),
         memory=int(kept.pop("memory")),

@@ -2,10 +2,12 @@
 
 import gzip
 import io
+import itertools
 import json
 import re
 import tracemalloc
 import zlib
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +15,9 @@ import pytest
 import zstandard
 
 from corpusmill import compression as compression_module
+from corpusmill import lz4_frames
 from corpusmill import warc_records as warc_module
+from corpusmill.lz4_frames import Lz4Stream
 from corpusmill.schemas import DOCUMENTS
 from corpusmill.stages import StripHtml
 from corpusmill.warc_records import Broken, Record, warc_records
@@ -359,3 +363,19 @@ def test_rubbish_with_damage_behind_it_costs_both_and_nothing_else(tmp_path: Pat
     rows, bad, _ = read_bytes(tmp_path, data, "warc", "gzip")
     assert [row["html"] for row in rows] == [b"<html>one</html>" * 20, b"<html>two</html>" * 30]
     assert 1 <= len(bad) <= 2
+
+
+@pytest.mark.parametrize("step", [1, 2, 1 << 16])
+def test_lz4_frames_without_contents_end_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    monkeypatch.setattr(lz4_frames, "_CHUNK", step)
+    path = tmp_path / "a.lz4"
+    for frames in itertools.chain(*(itertools.product([b"", b"ab", b"c"], repeat=count) for count in range(1, 6))):
+        data = b"".join(map(PACK["lz4"], frames))
+        for stored, cut in ((data, False), (data[:-3], True)):
+            path.write_bytes(stored)
+            read = bytearray()
+            fails = pytest.raises(OSError, match=r"cut off|damaged") if cut else nullcontext()
+            with Lz4Stream(str(path), "lz4") as stream, fails:
+                while chunk := stream.read_chunk():
+                    read += chunk
+            assert cut or bytes(read) == b"".join(frames)
