@@ -66,13 +66,24 @@ def slow(seconds: float) -> int:
     return os.getpid()
 
 
-def test_processes_are_started_for_jobs_that_no_other_has_time_for() -> None:
+def meet(folder: Path, name: str) -> int:
+    """Wait for another job, which is to run at the same time."""
+    (folder / name).touch()
+    end = time.monotonic() + 120
+    while len(list(folder.iterdir())) < 2:
+        if time.monotonic() > end:
+            raise TimeoutError("nobody else came")
+        time.sleep(0.01)
+    return os.getpid()
+
+
+def test_processes_are_started_for_jobs_that_no_other_has_time_for(tmp_path: Path) -> None:
     with open_executor("processes", 3) as pool:
         assert isinstance(pool, WorkerProcesses)
         pool.start()
         one = {pool.submit(slow, 0).result() for _ in range(4)}
         assert len(one) == len(pool._processes) == 1
-        both = [pool.submit(slow, 2) for _ in range(2)]  # the second waits for the process that it is the reason of
+        both = [pool.submit(meet, tmp_path, name) for name in ("a", "b")]  # the second has a process started
         assert len({job.result() for job in both} | one) == len(pool._processes) == 2
         assert {pool.submit(slow, 0).result() for _ in range(4)} <= {job.result() for job in both} | one
         assert len(pool._processes) == 2
