@@ -11,8 +11,10 @@ from corpusmill.limits import CpuLimitError, in_worker
 from corpusmill.read_records import scrubbed
 from corpusmill.schemas import CorpusmillError, StageError
 
-__all__ = ["isolate", "words_of"]
+__all__ = ["RESOLVED", "isolate", "settled_by_rows", "words_of"]
 
+RESOLVED = "corpusmill.resolved"
+"""The column on which what an index found out travels with the rows, so that they can be settled one by one."""
 _LONGEST = 2_000  # characters of an error's words
 
 
@@ -50,6 +52,16 @@ def isolate(
         done += good
         failed += bad
     return done, failed
+
+
+def settled_by_rows(settle: Callable[[pa.RecordBatch, pa.Array], Any]) -> Callable[[pa.RecordBatch], Any]:
+    """Return the function that settles a batch whose last column, `RESOLVED`, is what the index resolved for each row."""
+
+    def run(batch: pa.RecordBatch) -> Any:
+        *names, resolved = batch.schema.names
+        return settle(batch.select(names), batch.column(resolved))
+
+    return run
 
 
 def words_of(error: BaseException) -> str:

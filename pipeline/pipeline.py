@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.chain import NamedStage, cut
-from corpusmill.isolation import isolate
+from corpusmill.isolation import RESOLVED, isolate, settled_by_rows
 from corpusmill.read_records import as_metadata, scrubbed
 from corpusmill.recipe import load_recipe
 from corpusmill.schemas import DOCUMENTS, RecipeError
@@ -23,7 +23,6 @@ from corpusmill.stages.base import with_columns
 
 __all__ = ["Pipeline"]
 
-_RESOLVED = "corpusmill.resolved"  # the column on which what an index found out travels with the rows
 Batch = TypeVar("Batch", pa.RecordBatch, pa.Table)
 OnError = Callable[[str, str, BaseException], object]
 """Told of a document on which a stage failed: its id, the name of the stage as in a manifest, the error."""
@@ -147,19 +146,18 @@ def _step(named: NamedStage, on_error: OnError | None) -> Callable[[pa.RecordBat
 
         return lambda batch: _joined([out for _, out in _results(apply, batch, named.name, on_error)])
 
-    sketch, index, settle = ordered.sketch(), ordered.open_index(), ordered.settle()
+    sketch, index, settle = ordered.sketch(), ordered.open_index(), settled_by_rows(ordered.settle())
 
     def resolve(batch: pa.RecordBatch) -> pa.RecordBatch:
         rows, sketches = zip(*_results(sketch, batch, named.name, on_error), strict=True)
         known = index.add(0, pa.Table.from_batches(sketches))
         if not known:
             raise RecipeError(f"{stage.kind} must see the whole corpus first: use Pipeline.run")
-        resolved = with_columns(_joined(rows), {_RESOLVED: known[0][1]})
+        resolved = with_columns(_joined(rows), {RESOLVED: known[0][1]})
         return _joined([out for _, out in _results(settled, resolved, named.name, on_error)])
 
     def settled(batch: pa.RecordBatch) -> pa.RecordBatch:
-        *names, resolved = batch.schema.names
-        out, verdicts = settle(batch.select(names), batch.column(resolved))
+        out, verdicts = settle(batch)
         return out.filter(pc.is_null(verdicts))
 
     return resolve

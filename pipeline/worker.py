@@ -27,7 +27,7 @@ from corpusmill.finished_rows import FinishedRows
 from corpusmill.group_rates import GroupTally
 from corpusmill.input_state import CHANGED, InputChangedError, content_hash, is_changed
 from corpusmill.ipc_file import IpcFile
-from corpusmill.isolation import isolate, words_of
+from corpusmill.isolation import RESOLVED, isolate, settled_by_rows, words_of
 from corpusmill.journal import file_hash
 from corpusmill.limits import CpuLimit
 from corpusmill.parquet import TableFile
@@ -43,7 +43,6 @@ from corpusmill.trail import READ, Culprit, Place, Trail
 
 __all__ = ["SegmentJob", "open_stages", "peak_memory", "run_segment"]
 
-_RESOLVED = "corpusmill.resolved"  # the column on which what an index found out travels with the rows
 _ENGINE = signal_column("html_engine")
 
 
@@ -128,14 +127,7 @@ def _sketcher(stage: CorpusStage) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
 
 @lru_cache(maxsize=8)
 def _settler(stage: CorpusStage) -> Callable[[pa.RecordBatch], Any]:
-    """Return the function that settles a batch whose last column is what the index resolved for each row."""
-    settle = stage.settle()
-
-    def run(batch: pa.RecordBatch) -> Any:
-        *names, resolved = batch.schema.names
-        return settle(batch.select(names), batch.column(resolved))
-
-    return run
+    return settled_by_rows(stage.settle())
 
 
 class _SegmentRun:
@@ -252,7 +244,7 @@ class _SegmentRun:
         with pa.OSFile(str(self._root / self._job.spill)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
                 if resolved is not None:
-                    batch = with_columns(batch, {_RESOLVED: resolved.slice(at, batch.num_rows)})
+                    batch = with_columns(batch, {RESOLVED: resolved.slice(at, batch.num_rows)})
                     at += batch.num_rows
                 yield batch
 

@@ -73,7 +73,7 @@ class _WorkerLines(Exception):  # noqa: N818  it is never raised, but shown as t
 class WorkerProcesses(Executor):
     """Runs each job in one of *workers* processes; *prepare* is called in each of them first (both must pickle).
 
-    They are started as jobs come that no other process has time for: a small input never pays for more than one.
+    They are started as jobs come that no other process has time for, so a small input does not pay for all of them.
 
     A job whose process dies fails with `WorkerDiedError`. A process that cannot even start, because the main script is not
     protected by `if __name__ == "__main__":` for example, fails its job with `RetryableError`.
